@@ -1,0 +1,44 @@
+// Package faultline is the domain of remote monitoring and predictive maintenance: equipment at
+// positions, the samples it reports, the alarms that rules raise from them, and the tickets, clocks,
+// coverage and inspections of the people who answer for it.
+//
+// It imports the standard library only, reads no clock (time is always an argument) and does no I/O.
+package faultline
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+)
+
+// Errors that every room may answer with; test with errors.Is.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("conflict")   // somebody changed it first, or it exists already
+	ErrRefused  = errors.New("refused")    // the domain forbids it; the message says what is allowed
+	ErrInvalid  = errors.New("invalid")    // the caller's input is wrong; the message says which field
+	ErrFenced   = errors.New("lease lost") // another owner holds the lease: write nothing
+)
+
+var (
+	name  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+	point = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+)
+
+// CheckName says whether s can name a site, gateway, position, rule, plan or asset kind. Names are
+// subject tokens and tag values, so they hold letters, digits, "_" and "-" only, at most 64 of them.
+func CheckName(what, s string) error {
+	if !name.MatchString(s) {
+		return fmt.Errorf("%w: %s %q: use 1 to 64 letters, digits, _ or -, beginning with a letter or digit", ErrInvalid, what, s)
+	}
+	return nil
+}
+
+// CheckPoint says whether s can name a point: lower-case words joined by single underscores, at most
+// 64 bytes. A double underscore is refused because "<point>__q" carries the point's quality.
+func CheckPoint(s string) error {
+	if len(s) > 64 || !point.MatchString(s) {
+		return fmt.Errorf("%w: point %q: use lower-case words of letters and digits joined by single underscores, at most 64 bytes", ErrInvalid, s)
+	}
+	return nil
+}

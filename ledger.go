@@ -1,0 +1,49 @@
+package faultline
+
+import "time"
+
+// LedgerRow accounts for one gateway's frames of one epoch, from their sequences.
+// Delivered + Missing + Dropped + Expired = Last - First + 1.
+type LedgerRow struct {
+	Site      string    `json:"site"`
+	Gateway   string    `json:"gateway"`
+	Epoch     string    `json:"epoch"`
+	First     uint64    `json:"first"`
+	Last      uint64    `json:"last"`      // highest sequence seen
+	Delivered uint64    `json:"delivered"` // distinct frames that reached the hub
+	Late      uint64    `json:"late"`      // of those, stored more than LateAfter after their event time
+	Duplicate uint64    `json:"duplicate"` // repeated and dropped
+	Possibly  uint64    `json:"possibly_duplicate"`
+	Missing   uint64    `json:"missing"`
+	Dropped   uint64    `json:"dropped"` // by a declared limit at the edge
+	Expired   uint64    `json:"expired"` // older than the raw retention
+	Dead      uint64    `json:"dead"`    // lines dead-lettered by ingest
+	FirstAt   time.Time `json:"first_at"`
+	LastAt    time.Time `json:"last_at"`
+	// Gaps are the missing ranges, oldest first, at most MaxGaps.
+	Gaps []SequenceRange `json:"gaps,omitempty"`
+}
+
+// MaxGaps bounds the list of missing ranges of a ledger row; the counts stay exact.
+const MaxGaps = 1000
+
+// LateAfter is the age at storing from which a frame counts as late.
+const LateAfter = 60 * time.Second
+
+// SequenceRange is a range of sequences, both ends included.
+type SequenceRange struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+}
+
+// DeadLetter is a line that InfluxDB will never take, kept with its reason.
+type DeadLetter struct {
+	ID       int64     `json:"id"`
+	At       time.Time `json:"at"`
+	Site     string    `json:"site"`
+	Gateway  string    `json:"gateway"`
+	Epoch    string    `json:"epoch"`
+	Sequence uint64    `json:"sequence"`
+	Line     string    `json:"line"`
+	Reason   string    `json:"reason"`
+}

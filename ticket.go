@@ -1,0 +1,271 @@
+package faultline
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TicketKind says what work a ticket is.
+type TicketKind string
+
+// The kinds of ticket.
+const (
+	TicketFault       TicketKind = "fault"
+	TicketInspection  TicketKind = "inspection"
+	TicketManual      TicketKind = "manual"
+	TicketImprovement TicketKind = "improvement"
+)
+
+// MaintenanceType follows EN 13306.
+type MaintenanceType string
+
+// The maintenance types.
+const (
+	Corrective     MaintenanceType = "corrective"
+	Predetermined  MaintenanceType = "predetermined"
+	ConditionBased MaintenanceType = "condition_based"
+)
+
+// Status of a ticket.
+type Status string
+
+// The statuses.
+const (
+	StatusNew             Status = "new"
+	StatusTriaged         Status = "triaged"
+	StatusScheduled       Status = "scheduled"
+	StatusInProgress      Status = "in_progress"
+	StatusWaitingCustomer Status = "waiting_customer"
+	StatusWaitingParts    Status = "waiting_parts"
+	StatusResolved        Status = "resolved"
+	StatusClosed          Status = "closed"
+	StatusCancelled       Status = "cancelled"
+)
+
+// Open tells whether work may still come.
+func (s Status) Open() bool { return s != StatusClosed && s != StatusCancelled }
+
+var moves = map[Status][]Status{
+	StatusNew:             {StatusTriaged, StatusWaitingCustomer, StatusCancelled},
+	StatusTriaged:         {StatusInProgress, StatusScheduled, StatusWaitingCustomer, StatusResolved, StatusCancelled},
+	StatusScheduled:       {StatusInProgress, StatusTriaged, StatusWaitingCustomer, StatusWaitingParts, StatusCancelled},
+	StatusInProgress:      {StatusWaitingCustomer, StatusWaitingParts, StatusScheduled, StatusResolved, StatusCancelled},
+	StatusWaitingCustomer: {StatusInProgress, StatusScheduled, StatusCancelled},
+	StatusWaitingParts:    {StatusInProgress, StatusScheduled, StatusCancelled},
+	StatusResolved:        {StatusClosed, StatusInProgress, StatusCancelled},
+}
+
+// Moves lists where the ticket may go from here. From waiting_customer that depends on where it
+// came from: work that had not begun goes back where it was.
+func (t *Ticket) Moves() []Status {
+	if t.Status == StatusWaitingCustomer && t.WaitingFrom != "" && t.WaitingFrom != StatusInProgress {
+		return []Status{t.WaitingFrom, StatusCancelled}
+	}
+	return slices.Clone(moves[t.Status])
+}
+
+// CheckMove says why a move is refused, with the list of allowed ones.
+func (t *Ticket) CheckMove(to Status) error {
+	allowed := t.Moves()
+	if slices.Contains(allowed, to) {
+		return nil
+	}
+	if len(allowed) == 0 {
+		return fmt.Errorf("%w: ticket %s is %s: no move leads on from there", ErrRefused, t.Number, t.Status)
+	}
+	names := make([]string, len(allowed))
+	for i, s := range allowed {
+		names[i] = string(s)
+	}
+	return fmt.Errorf("%w: ticket %s cannot go from %s to %q; allowed: %s", ErrRefused, t.Number, t.Status, to, strings.Join(names, ", "))
+}
+
+// Reasons for cancelling. Only false_alarm counts against the rule.
+const (
+	CancelDuplicate     = "duplicate"
+	CancelFalseAlarm    = "false_alarm"
+	CancelWontFix       = "wont_fix"
+	CancelWithdrawn     = "withdrawn"
+	CancelQuoteDeclined = "quote_declined"
+)
+
+// CancelReasons lists them all.
+var CancelReasons = []string{CancelDuplicate, CancelFalseAlarm, CancelWontFix, CancelWithdrawn, CancelQuoteDeclined}
+
+// Priority is "P1" (urgent) to "P4".
+type Priority string
+
+// The priorities.
+const (
+	P1 Priority = "P1"
+	P2 Priority = "P2"
+	P3 Priority = "P3"
+	P4 Priority = "P4"
+)
+
+// PriorityOf multiplies impact (criticality A=3, B=2, C=1) by urgency (3: production stopped or may
+// stop before planned work; 2: degraded; 1: no effect yet): 9→P1, 6→P2, 3–4→P3, 1–2→P4; urgency 3 is
+// always P1.
+func PriorityOf(c Criticality, urgency int) Priority {
+	switch product := c.Impact() * urgency; {
+	case urgency >= 3 || product >= 9:
+		return P1
+	case product >= 6:
+		return P2
+	case product >= 3:
+		return P3
+	}
+	return P4
+}
+
+// Resolution is what must be known before a ticket counts as resolved.
+type Resolution struct {
+	Outcome        string `json:"outcome,omitempty"` // "solved"; partial and not_solved go back to triaged
+	FailureMode    string `json:"failure_mode,omitempty"`
+	Detection      string `json:"detection,omitempty"` // how it was found, such as "rule bearing-temperature"
+	Mechanism      string `json:"mechanism,omitempty"`
+	Cause          string `json:"cause,omitempty"`
+	FunctionalTest string `json:"functional_test,omitempty"`
+	NormalReason   string `json:"normal_reason,omitempty"` // why it may be resolved though its condition is not normal
+	JobsDone       bool   `json:"jobs_done,omitempty"`     // inspections: the job list is done
+	Words          string `json:"words,omitempty"`         // for the customer
+}
+
+// Ticket is work for people.
+type Ticket struct {
+	ID          string          `json:"id"`
+	Number      string          `json:"number"` // as people say it: T-000042
+	Kind        TicketKind      `json:"kind"`
+	Maintenance MaintenanceType `json:"maintenance"`
+	Status      Status          `json:"status"`
+	WaitingFrom Status          `json:"waiting_from,omitempty"`
+	Priority    Priority        `json:"priority"`
+	Urgency     int             `json:"urgency"`
+	Site        string          `json:"site"`
+	Position    string          `json:"position,omitempty"` // empty for a gateway's ticket
+	Serial      string          `json:"serial,omitempty"`
+	Rule        string          `json:"rule,omitempty"` // that opened it
+	RuleVersion int             `json:"rule_version,omitempty"`
+	FailureMode string          `json:"failure_mode,omitempty"`
+	Family      string          `json:"family,omitempty"`
+	Plan        string          `json:"plan,omitempty"`
+	Cycle       int             `json:"cycle,omitempty"`
+	Keys        []string        `json:"keys,omitempty"` // each unique among open tickets
+	Title       string          `json:"title"`
+	Text        string          `json:"text"`    // why it was raised, what to check
+	Suggest     string          `json:"suggest"` // "remote" or "on_site"
+	Assignee    string          `json:"assignee,omitempty"`
+	Coverage    Coverage        `json:"coverage"` // snapshot at opening
+	Resolution  Resolution      `json:"resolution"`
+
+	EventAt     time.Time `json:"event_at"`    // when the fault began, in event time
+	ReceivedAt  time.Time `json:"received_at"` // starts the clocks
+	RecoveredAt time.Time `json:"recovered_at,omitzero"`
+	RespondedAt time.Time `json:"responded_at,omitzero"` // first message or call by a person to the customer
+	AnsweredAt  time.Time `json:"answered_at,omitzero"`  // solution or diagnosis sent
+	ResolvedAt  time.Time `json:"resolved_at,omitzero"`
+	ClosedAt    time.Time `json:"closed_at,omitzero"`
+	LastAlarmAt time.Time `json:"last_alarm_at,omitzero"`
+
+	Count        int    `json:"count"` // alarms that it stands for, repeats included
+	CancelReason string `json:"cancel_reason,omitempty"`
+	Earlier      string `json:"earlier,omitempty"` // number of the ticket of the same fault before this one
+	Late         bool   `json:"late,omitempty"`
+	Test         bool   `json:"test,omitempty"`    // a test alarm: KPIs leave it out
+	MadeUp       bool   `json:"made_up,omitempty"` // demonstration history: counted apart
+	Version      int    `json:"version"`           // for optimistic locking
+}
+
+// FaultKey is the key of a machine-raised fault; an empty part is refused.
+func FaultKey(site, position, rule, failureMode string) (string, error) {
+	return key(site, position, rule, failureMode)
+}
+
+// InspectionKey is the key of one cycle of an inspection plan.
+func InspectionKey(site, position, plan string, cycle int) (string, error) {
+	return key(site, position, plan, fmt.Sprint(cycle))
+}
+
+func key(parts ...string) (string, error) {
+	for _, p := range parts {
+		if p == "" || strings.Contains(p, "|") {
+			return "", fmt.Errorf("%w: ticket key %q has an empty part or a |", ErrInvalid, parts)
+		}
+	}
+	return strings.Join(parts, "|"), nil
+}
+
+// Gate lists what is still missing before the ticket may be resolved; conditionNormal tells whether
+// the alarms it stands for have returned to normal. Empty means that it may.
+func (t *Ticket) Gate(r Resolution, conditionNormal bool) (missing []string) {
+	need := func(ok bool, what string) {
+		if !ok {
+			missing = append(missing, what)
+		}
+	}
+	need(r.Outcome == "solved", "outcome: only solved resolves; partial and not_solved go back to triaged")
+	need(strings.TrimSpace(r.Words) != "", "words: a sentence for the customer")
+	switch t.Kind {
+	case TicketFault:
+		need(r.FailureMode != "" || t.FailureMode != "", "failure_mode")
+		need(r.Detection != "" || t.Rule != "", "detection")
+		need(r.Mechanism != "", "mechanism")
+		need(r.Cause != "", "cause")
+		need(r.FunctionalTest != "", "functional_test: what was tested and what came out")
+		need(conditionNormal || r.NormalReason != "", "normal_reason: its condition is not normal yet; wait for it or say why it may be resolved")
+	case TicketInspection:
+		need(r.JobsDone, "jobs_done: the plan's job list")
+	}
+	return missing
+}
+
+// Kinds of ticket event.
+const (
+	EventOpened    = "opened"
+	EventMoved     = "moved"
+	EventComment   = "comment"
+	EventResponse  = "response"      // a person's message or call to the customer: stops the response clock
+	EventSolution  = "solution_sent" // stops the solution-or-diagnosis clock
+	EventDiagnosis = "diagnosis_sent"
+	EventJoined    = "joined" // another alarm joined
+	EventRepeated  = "repeated"
+	EventRecovered = "recovered"
+	EventPriority  = "priority"
+	EventAssigned  = "assigned"
+)
+
+// TicketEvent is one line of a ticket's history; append-only.
+type TicketEvent struct {
+	Ticket string    `json:"ticket"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"` // a person, or "rules"
+	Kind   string    `json:"kind"`
+	From   string    `json:"from,omitempty"`
+	To     string    `json:"to,omitempty"`
+	Text   string    `json:"text,omitempty"`
+}
+
+// Evidence is what a ticket rests on: copied when it opens, never changed, exempt from retention.
+type Evidence struct {
+	Ticket      string           `json:"ticket"`
+	Alarm       string           `json:"alarm"`
+	At          time.Time        `json:"at"` // event time of the moment that raised it
+	Point       string           `json:"point,omitempty"`
+	Unit        string           `json:"unit,omitempty"`
+	Rule        string           `json:"rule"`
+	RuleVersion int              `json:"rule_version"`
+	Kind        string           `json:"kind"`
+	Why         string           `json:"why"`
+	Limits      []Limit          `json:"limits,omitempty"`
+	Samples     []EvidenceSample `json:"samples"`
+}
+
+// EvidenceSample is one sample of a picture. Value is NaN-free: bad samples have none.
+type EvidenceSample struct {
+	At      time.Time `json:"at"`
+	Value   *float64  `json:"value"`
+	Text    string    `json:"text,omitempty"` // of strings
+	Quality Quality   `json:"quality"`
+}
