@@ -168,6 +168,7 @@ type Ticket struct {
 	ResolvedAt  time.Time `json:"resolved_at,omitzero"`
 	ClosedAt    time.Time `json:"closed_at,omitzero"`
 	LastAlarmAt time.Time `json:"last_alarm_at,omitzero"`
+	CommentedAt time.Time `json:"commented_at,omitzero"` // last comment on a repeat or a recovery: at most hourly
 
 	Count        int    `json:"count"` // alarms that it stands for, repeats included
 	CancelReason string `json:"cancel_reason,omitempty"`
