@@ -1,0 +1,41 @@
+package tsdb
+
+import (
+	"strings"
+	"time"
+)
+
+// All text that becomes part of InfluxQL passes through Ident or Literal. InfluxQL knows three escapes,
+// in both kinds of quotes: \\ \n and the quote itself. A raw newline ends neither quote but is an
+// error, and NUL ends the whole text for its scanner, so that both are taken care of here: a newline is
+// escaped, NUL becomes U+FFFD, which no name of ours holds.
+
+// Ident quotes s as an identifier: a measurement, tag, field, database or policy.
+func Ident(s string) string { return quote(s, '"') }
+
+// Literal quotes s as a string.
+func Literal(s string) string { return quote(s, '\'') }
+
+// Time writes t as a literal with its nanoseconds.
+func Time(t time.Time) string { return "'" + t.UTC().Format("2006-01-02T15:04:05.999999999Z") + "'" }
+
+func quote(s string, q byte) string {
+	var b strings.Builder
+	b.Grow(len(s) + 2)
+	b.WriteByte(q)
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '\\', q:
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case '\n':
+			b.WriteString(`\n`)
+		case 0:
+			b.WriteRune('\uFFFD')
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte(q)
+	return b.String()
+}
