@@ -60,7 +60,7 @@ var compressorKind = kind{
 		compCycles:          {Name: "load_cycles", Table: Holding, Address: 126, Type: Uint32, Counter: true, Doc: "times loaded"},
 		compEnergy:          {Name: "energy", Table: Holding, Address: 128, Type: Float64, Unit: "kWh", Counter: true, Doc: "electrical energy taken"},
 		compAlarm:           {Name: "alarm_word", Table: Holding, Address: 140, Type: Uint16, Bits: []string{"discharge_overtemperature", "oil_filter_clogged", "air_filter_clogged", "vibration_high", "motor_overload", "overpressure", "sensor_fault"}, Doc: "the device's own alarms"},
-		compStatus:          {Name: "status_word", Table: Holding, Address: 141, Type: Uint16, High: 15, Bits: []string{"running", "loaded", "ready", "remote", "alarm"}, Doc: "device state"},
+		compStatus:          {Name: "status_word", Table: Holding, Address: 141, Type: Uint16, Low: 13, High: 15, Bits: []string{"running", "loaded", "ready", "remote", "alarm"}, Doc: "device state"},
 		compAir:             {Name: "air_delivery", Table: Holding, Address: 150, Type: Float32, Unit: "m³/min", Low: 1.5, High: 10.5, Doc: "free air delivered, 5 minutes' mean"},
 		compSpecific:        {Name: "specific_power", Table: Holding, Address: 152, Type: Float32, Unit: "kW/(m³/min)", Low: 5.4, High: 12, Doc: "power over delivery; lower is better"},
 		compTick:            {Name: "tick", Table: Holding, Address: 160, Type: Uint32, Counter: true, Doc: "internal steps since power-up: ground truth for lost samples"},
@@ -159,7 +159,7 @@ func (p *compressor) step(c *conditions) {
 	p.tempOil = p.oilLg.to(slow-11*drive, 6*minute, c.dt) + drive*(40*fouling+8*clog+4*bearing) + p.n.around(0.2)
 	p.tempW = p.windingLag.to(c.ambient+drive*(20+42*duty), 15*minute, c.dt) + p.n.around(0.3)
 
-	sinceService := min(p.filterHours+p.hours-p.hoursAtStart, 6000) / 4000
+	sinceService := min(max(p.filterHours+p.hours-p.hoursAtStart, 0), 6000) / 4000
 	p.oilFilter = max(0, drive*(0.19+0.15*sinceService+0.05*duty+1.0*clog)+p.n.around(0.004))
 	p.airFilter = drive*(12+9*sinceService+6*duty) + p.n.around(0.3)
 	p.dew = 3 + 0.15*(c.ambient-24) + 0.8*(duty-0.6) + p.n.around(0.1)

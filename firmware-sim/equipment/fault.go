@@ -96,6 +96,8 @@ type Event struct {
 	For      time.Duration // cleared by itself after this time; 0: stays
 	Code     int           // exception code for the fault "exception"; 0 means 6
 	Clear    bool          // ends the fault instead; Point empty clears it on all points
+
+	where string // file and line, for errors
 }
 
 // Errors to test for with errors.Is.

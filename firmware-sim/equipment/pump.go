@@ -57,7 +57,7 @@ var pumpKind = kind{
 		pumpEnergy:       {Name: "energy", Table: Input, Address: 24, Type: Uint32, Scale: 0.1, Unit: "kWh", Counter: true, Doc: "electrical energy taken"},
 		pumpVolume:       {Name: "volume", Table: Input, Address: 26, Type: Uint32, Unit: "m³", Counter: true, Doc: "volume pumped"},
 		pumpAlarm:        {Name: "alarm_word", Table: Input, Address: 30, Type: Uint16, Bits: []string{"bearing_overtemperature", "vibration_high", "low_suction_pressure", "motor_overload", "winding_overtemperature", "sensor_fault"}, Doc: "the device's own alarms"},
-		pumpStatus:       {Name: "status_word", Table: Input, Address: 31, Type: Uint16, High: 7, Bits: []string{"running", "ready", "remote", "alarm"}, Doc: "device state"},
+		pumpStatus:       {Name: "status_word", Table: Input, Address: 31, Type: Uint16, Low: 7, High: 7, Bits: []string{"running", "ready", "remote", "alarm"}, Doc: "device state"},
 		pumpEfficiency:   {Name: "efficiency", Table: Input, Address: 40, Type: Float32, Unit: "%", Low: 62, High: 82, Doc: "hydraulic over shaft power; falls with wear"},
 		pumpHead:         {Name: "head", Table: Input, Address: 42, Type: Float32, Unit: "m", Low: 27, High: 40, Doc: "total head"},
 		pumpTick:         {Name: "tick", Table: Input, Address: 60, Type: Uint32, Counter: true, Doc: "internal steps since power-up, one per tick: ground truth for lost samples"},
@@ -76,7 +76,7 @@ var pumpKind = kind{
 		{Fault: BearingWear, Point: "bearing_temperature_de", Limit: 85, Above: true, By: 0.85, Doc: "+60 K (nde +20 K), current +6 %, efficiency −4 points"},
 		{Fault: BearingWear, Point: "bearing_temperature_de", Limit: 95, Above: true, By: 1, Doc: "same"},
 		{Fault: CloggedFilter, Point: "suction_pressure", Limit: 0.8, Above: false, By: 0.80, Doc: "−1.3 bar"},
-		{Fault: CloggedFilter, Point: "flow", Limit: 85, Above: false, By: 1, Doc: "−35 %; vibration +2.5 mm/s (cavitation)"},
+		{Fault: CloggedFilter, Point: "suction_pressure", Limit: 0.5, Above: false, By: 1, Doc: "same; flow −35 %, vibration +2.5 mm/s (cavitation)"},
 	},
 	start: newPump,
 }
