@@ -6,9 +6,9 @@ import (
 )
 
 // All text that becomes part of InfluxQL passes through Ident or Literal. InfluxQL knows three escapes,
-// in both kinds of quotes: \\ \n and the quote itself. A raw newline ends neither quote but is an
-// error, and NUL ends the whole text for its scanner, so that both are taken care of here: a newline is
-// escaped, NUL becomes U+FFFD, which no name of ours holds.
+// in both kinds of quotes: \\ \n and the quote itself. A raw newline is an error and is escaped. A
+// carriage return (which its scanner takes for a newline) and NUL (which ends the text for it) cannot be
+// said at all: they become U+FFFD, which no name of ours holds, so that the query finds nothing.
 
 // Ident quotes s as an identifier: a measurement, tag, field, database or policy.
 func Ident(s string) string { return quote(s, '"') }
@@ -30,7 +30,7 @@ func quote(s string, q byte) string {
 			b.WriteByte(c)
 		case '\n':
 			b.WriteString(`\n`)
-		case 0:
+		case 0, '\r':
 			b.WriteRune('\uFFFD')
 		default:
 			b.WriteByte(c)
