@@ -1,0 +1,143 @@
+package profile
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/document"
+)
+
+//go:embed library/*.yaml
+var library embed.FS
+
+// Set holds profiles by name. Two profiles of one asset kind agree on the type of every point that
+// both have, because the store keeps one type per (kind, point).
+type Set struct {
+	byName map[string]*Profile
+}
+
+// Library gives the profiles that come with the product.
+func Library() (*Set, error) {
+	s := &Set{byName: map[string]*Profile{}}
+	files, err := fs.Glob(library, "library/*.yaml")
+	if err != nil {
+		return nil, fmt.Errorf("list the profile library: %w", err)
+	}
+	var errs []error
+	for _, file := range files {
+		data, err := library.ReadFile(file)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read profile %s: %w", file, err))
+			continue
+		}
+		p, err := Decode(file, data)
+		if err == nil && p.Name+".yaml" != path.Base(file) {
+			err = fmt.Errorf("%s: name is %q: a file of the library is named for its profile", file, p.Name)
+		}
+		if err == nil {
+			err = s.Add(p)
+		}
+		errs = append(errs, err)
+	}
+	return s, errors.Join(errs...)
+}
+
+// Load adds the profiles in files to the library; one with the name of a library profile replaces it.
+func Load(files ...string) (*Set, error) {
+	s, err := Library()
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("read profile: %w", err))
+			continue
+		}
+		p, err := Decode(file, data)
+		if err == nil {
+			delete(s.byName, p.Name)
+			err = s.Add(p)
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return s, errors.Join(errs...)
+}
+
+// Decode reads one profile from YAML; file is named in errors. The error lists all that is wrong.
+func Decode(file string, data []byte) (*Profile, error) {
+	p := new(Profile)
+	d, err := document.Decode(file, data, p)
+	if d == nil {
+		return nil, err
+	}
+	p.check(d.Problems())
+	if err := d.Problems().Err(); err != nil {
+		return nil, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// Add adds a valid profile. It is refused if its name is taken, or if it disagrees with another
+// profile of its kind about the type of a point.
+func (s *Set) Add(p *Profile) error {
+	var list collected
+	p.check(&list)
+	if _, taken := s.byName[p.Name]; taken {
+		list.Add("name", "there is already a profile named %s", p.Name)
+	}
+	for _, name := range s.Names() {
+		other := s.byName[name]
+		if other.Kind != p.Kind {
+			continue
+		}
+		for i := range p.Points {
+			for j := range other.Points {
+				if a, b := &p.Points[i], &other.Points[j]; a.Name == b.Name && a.Type != b.Type {
+					list.Add(fmt.Sprintf("points[%d].type", i), "%s of a %s is %s here but %s in profile %s: a changed type needs a new point name", a.Name, p.Kind, a.Type, b.Type, name)
+				}
+			}
+		}
+	}
+	if len(list) > 0 {
+		return fmt.Errorf("%w: profile %s: %s", faultline.ErrInvalid, p.Name, strings.Join(list, "; "))
+	}
+	if s.byName == nil {
+		s.byName = map[string]*Profile{}
+	}
+	s.byName[p.Name] = p
+	return nil
+}
+
+// Get finds a profile by "name" or "name@version".
+func (s *Set) Get(name string) (*Profile, error) {
+	base, version, versioned := strings.Cut(name, "@")
+	p := s.byName[base]
+	if p == nil || versioned && p.Version != version {
+		return nil, fmt.Errorf("profile %q: %w; there are: %s", name, faultline.ErrNotFound, strings.Join(s.Names(), ", "))
+	}
+	return p, nil
+}
+
+// Names lists the profiles, sorted.
+func (s *Set) Names() []string { return slices.Sorted(maps.Keys(s.byName)) }
+
+type collected []string
+
+func (c *collected) Add(path, format string, args ...any) {
+	*c = append(*c, path+": "+fmt.Sprintf(format, args...))
+}
