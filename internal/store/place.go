@@ -119,6 +119,9 @@ func (s *Store) Units(ctx context.Context, partition int) ([]Unit, error) {
 		var sequence int64
 		err := rows.Scan(&u.ID, &u.Place.Stream, &sequence, &u.State)
 		u.Place.Sequence = uint64(sequence)
+		if u.State == nil { // as SQLite's driver reads an empty one
+			u.State = []byte{}
+		}
 		units = append(units, u)
 		return err
 	}, `SELECT id, stream, sequence, state FROM unit WHERE part = ?`, partition)

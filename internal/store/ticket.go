@@ -119,6 +119,9 @@ func (c conn) updateTicket(ctx context.Context, t *faultline.Ticket) error {
 		if err != nil {
 			return err
 		}
+		if t.Number != ticketNumber(n) {
+			return fmt.Errorf("%w: the number of ticket %s cannot become %q", faultline.ErrInvalid, ticketNumber(n), t.Number)
+		}
 		return c.syncKeys(ctx, n, t)
 	})
 	if err == nil {
