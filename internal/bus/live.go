@@ -1,0 +1,123 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/faultline-iot/faultline"
+)
+
+// liveInterval is the least time between two live frames of a position.
+const liveInterval = time.Second
+
+const eventSubject = "event"
+
+// liveSlot paces the live frames of one position. A frame that comes too early waits in next, where a
+// newer one replaces it, so that the newest frame always arrives.
+type liveSlot struct {
+	sent  time.Time
+	next  []byte
+	timer *time.Timer
+}
+
+// PublishLive passes on the newest frame of a position, at most one a second, the newest of those that
+// came in between. Nothing is stored, and nothing is said if nobody listens or the bus is out of reach.
+func (c *Conn) PublishLive(f faultline.Frame) error {
+	data, err := AppendFrame(nil, &f)
+	if err != nil {
+		return fmt.Errorf("publish live: %w", err)
+	}
+	subject := "live." + f.Site + "." + f.Position
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done {
+		return fmt.Errorf("publish live: %w", nats.ErrConnectionClosed)
+	}
+	s := c.live[subject]
+	if s == nil {
+		s = &liveSlot{}
+		c.live[subject] = s
+	}
+	wait := liveInterval - time.Since(s.sent)
+	switch {
+	case s.timer != nil:
+		s.next = data
+	case wait > 0:
+		s.next = data
+		s.timer = time.AfterFunc(wait, func() { c.sendLate(subject, s) })
+	default:
+		s.sent = time.Now()
+		_ = c.nc.Publish(subject, data) // the next frame makes up for it
+	}
+	return nil
+}
+
+func (c *Conn) sendLate(subject string, s *liveSlot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done || s.next == nil {
+		return
+	}
+	s.sent = time.Now()
+	_ = c.nc.Publish(subject, s.next)
+	s.next, s.timer = nil, nil
+}
+
+// SubscribeLive calls fn with every live frame, one at a time, until ctx ends; then it returns nil.
+// Frames that fn is too slow for are dropped.
+func (c *Conn) SubscribeLive(ctx context.Context, fn func(faultline.Frame)) error {
+	var d Decoder
+	return c.subscribe(ctx, "live.>", func(data []byte) {
+		var f faultline.Frame
+		if err := d.Decode(data, &f); err != nil {
+			c.log.Debug("live frame", "error", err)
+			return
+		}
+		fn(f)
+	})
+}
+
+// PublishEvent tells all who listen that something changed. Nothing is stored.
+func (c *Conn) PublishEvent(e faultline.Event) error {
+	data, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("publish event: %w", err)
+	}
+	if err := c.nc.Publish(eventSubject, data); err != nil {
+		return fmt.Errorf("publish event: %w", err)
+	}
+	return nil
+}
+
+// SubscribeEvents calls fn with every event, one at a time, until ctx ends; then it returns nil.
+func (c *Conn) SubscribeEvents(ctx context.Context, fn func(faultline.Event)) error {
+	return c.subscribe(ctx, eventSubject, func(data []byte) {
+		var e faultline.Event
+		if err := json.Unmarshal(data, &e); err != nil {
+			c.log.Debug("event", "error", err)
+			return
+		}
+		fn(e)
+	})
+}
+
+func (c *Conn) subscribe(ctx context.Context, subject string, fn func([]byte)) error {
+	msgs := make(chan *nats.Msg, 1024)
+	sub, err := c.nc.ChanSubscribe(subject, msgs)
+	if err != nil {
+		return fmt.Errorf("subscribe %s: %w", subject, err)
+	}
+	defer func() { _ = sub.Unsubscribe() }() // fails only when the connection is closed, which ends it too
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-msgs:
+			fn(m.Data)
+		}
+	}
+}

@@ -1,0 +1,361 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faultline-iot/faultline"
+)
+
+// Meta goes with a frame beside its samples.
+type Meta struct {
+	Profile  string // name@version of the device profile that decoded it
+	Possibly bool   // may be a duplicate of an earlier frame, redelivered by the equipment's side
+}
+
+// PublisherStats counts since the publisher was opened.
+type PublisherStats struct {
+	Frames     uint64 // committed
+	Heartbeats uint64 // committed
+	Batches    uint64 // commits
+	Bytes      uint64 // of payloads committed
+	Waiting    int    // frames and heartbeats not yet committed
+	State      string // "ok", "full", "unreachable", "fenced"
+	Error      string // why, while State is not "ok"
+	Since      time.Time
+}
+
+// Publisher stores the frames of one gateway in order, each under the next sequence of the gateway's
+// epoch. It is the only writer of its gateway: opening another one, anywhere, fences this one, whose
+// calls then fail with faultline.ErrFenced. Safe for concurrent use.
+type Publisher struct {
+	conn     *Conn
+	w        *writer
+	site     string
+	gateway  string
+	epoch    string
+	interval time.Duration
+	cancel   context.CancelFunc
+	done     chan struct{} // closed when the loop has ended
+	wake     chan struct{}
+
+	mu     sync.Mutex
+	queue  []*waiting
+	last   uint64 // of the frames committed or on their way
+	stats  PublisherStats
+	err    error // why the publisher has ended
+	closed bool
+	gaveUp int
+}
+
+// waiting is a frame or heartbeat whose caller waits for its commit.
+type waiting struct {
+	rec   record
+	frame bool
+	since time.Time
+	done  chan error // buffered; receives once
+}
+
+// publisherConfig is where and as what a publisher writes.
+type publisherConfig struct {
+	site, gateway string
+	anchor        string
+	subj          subjects
+	interval      time.Duration
+	// epoch says which epoch follows after what the stream holds last (zero: nothing).
+	epoch func(last faultline.FrameID) (epoch string, sequence uint64, err error)
+}
+
+// openPublisher tries until ctx ends, as a bus that starts, or a full one, may take its time.
+func (c *Conn) openPublisher(ctx context.Context, cfg publisherConfig) (*Publisher, error) {
+	p := &Publisher{conn: c, site: cfg.site, gateway: cfg.gateway, interval: cfg.interval, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	for _, n := range [...][2]string{{"site", cfg.site}, {"gateway", cfg.gateway}} {
+		if err := faultline.CheckName(n[0], n[1]); err != nil {
+			return nil, fmt.Errorf("open publisher: %w", err)
+		}
+	}
+	p.stats.State, p.stats.Since = stateOK, time.Now()
+	p.w = newWriter(c, cfg.anchor, cfg.subj, cfg.gateway, p.stateChanged)
+	var last faultline.FrameID
+	for attempt := 0; ; attempt++ {
+		var err error
+		if last, err = p.w.take(ctx); err == nil {
+			break
+		}
+		if classify(err) == faultPermanent || ctx.Err() != nil || errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil, fmt.Errorf("open publisher of %s/%s: %w", cfg.site, cfg.gateway, err)
+		}
+		p.w.report(err)
+		if perr := pause(ctx, attempt); perr != nil {
+			return nil, fmt.Errorf("open publisher of %s/%s: %w: %w", cfg.site, cfg.gateway, perr, err)
+		}
+	}
+	p.w.report(nil)
+	var err error
+	if p.epoch, p.last, err = cfg.epoch(last); err != nil {
+		return nil, fmt.Errorf("open publisher of %s/%s: %w", cfg.site, cfg.gateway, err)
+	}
+	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p.cancel = cancel
+	go p.loop(run)
+	return p, nil
+}
+
+// Epoch of the frames that this publisher stores.
+func (p *Publisher) Epoch() string { return p.epoch }
+
+// Last is the sequence of the newest frame that is stored or on its way.
+func (p *Publisher) Last() uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
+// Stats tells what was published and how the publisher is now.
+func (p *Publisher) Stats() PublisherStats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Waiting = len(p.queue)
+	return s
+}
+
+// Publish stores f and returns when it is on disk, which takes up to the commit interval and one sync,
+// or as long as the bus is full or out of reach. If ctx ends first, the error tells whether the frame
+// was given up before it was sent, or ErrUnknown: its batch is on the way, goes on being sent, and may
+// be stored. The error is faultline.ErrInvalid for a frame that no try will store, faultline.ErrFenced after
+// another publisher of this gateway was opened, ErrClosed after Close. f is not kept.
+func (p *Publisher) Publish(ctx context.Context, f faultline.Frame, m Meta) error {
+	if f.Site != p.site || f.Gateway != p.gateway {
+		return fmt.Errorf("%w: frame of %s/%s at the publisher of %s/%s", faultline.ErrInvalid, f.Site, f.Gateway, p.site, p.gateway)
+	}
+	data, err := AppendFrame(make([]byte, 0, 64+24*len(f.Samples)), &f)
+	if err != nil {
+		return err
+	}
+	header := []string{headerID, "", headerProfile, m.Profile} // the id comes with the sequence
+	if m.Profile == "" {
+		header = header[:2]
+	}
+	if m.Possibly {
+		header = append(header, headerPossibly, "1")
+	}
+	err = p.put(ctx, &waiting{frame: true, rec: record{subject: p.w.subj.frames + "." + f.Position, header: header, data: data}})
+	if err != nil {
+		return fmt.Errorf("publish frame of %s/%s: %w", f.Site, f.Position, err)
+	}
+	return nil
+}
+
+// Heartbeat stores that the gateway is alive and which frame it stored last. It blocks as Publish does.
+func (p *Publisher) Heartbeat(ctx context.Context, h faultline.Heartbeat) error {
+	if h.Site != p.site || h.Gateway != p.gateway {
+		return fmt.Errorf("%w: heartbeat of %s/%s at the publisher of %s/%s", faultline.ErrInvalid, h.Site, h.Gateway, p.site, p.gateway)
+	}
+	data, err := json.Marshal(h)
+	if err != nil {
+		return fmt.Errorf("publish heartbeat of %s/%s: %w", h.Site, h.Gateway, err)
+	}
+	if err := p.put(ctx, &waiting{rec: record{subject: p.w.subj.heartbeats, header: []string{headerLast, ""}, data: data}}); err != nil {
+		return fmt.Errorf("publish heartbeat of %s/%s: %w", h.Site, h.Gateway, err)
+	}
+	return nil
+}
+
+// put queues w and waits for its commit.
+func (p *Publisher) put(ctx context.Context, w *waiting) error {
+	if limit := p.conn.nc.MaxPayload(); int64(w.rec.size()) > limit {
+		return fmt.Errorf("%w: %d bytes are more than the %d of a message", faultline.ErrInvalid, w.rec.size(), limit)
+	}
+	w.since, w.done = time.Now(), make(chan error, 1)
+	p.mu.Lock()
+	if p.err != nil {
+		defer p.mu.Unlock()
+		return p.err
+	}
+	if p.closed {
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	p.queue = append(p.queue, w)
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, q := range p.queue {
+		if q == w { // not sent: it never will be
+			p.queue = append(p.queue[:i:i], p.queue[i+1:]...)
+			return context.Cause(ctx)
+		}
+	}
+	select {
+	case err := <-w.done:
+		return err
+	default:
+		return fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+	}
+}
+
+// Close commits what is waiting, for 5 s at most, and ends the publisher. It fails if something was given up.
+func (p *Publisher) Close() error {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	t := time.AfterFunc(5*time.Second, p.cancel)
+	defer t.Stop()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	<-p.done
+	p.cancel()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.err != nil && !errors.Is(p.err, ErrClosed):
+		return fmt.Errorf("close publisher of %s/%s: %w", p.site, p.gateway, p.err)
+	case p.gaveUp > 0:
+		return fmt.Errorf("close publisher of %s/%s: gave up %d frames and heartbeats", p.site, p.gateway, p.gaveUp)
+	}
+	return nil
+}
+
+// loop gathers and commits until the publisher is closed, fenced or given up.
+func (p *Publisher) loop(ctx context.Context) {
+	defer close(p.done)
+	for {
+		batch, closed := p.gather(ctx)
+		if len(batch) == 0 && closed {
+			p.end(nil, ErrClosed)
+			return
+		}
+		if err := p.commit(ctx, batch); err != nil {
+			p.end(batch, err)
+			return
+		}
+	}
+}
+
+// gather waits for the first frame and then until it is as old as the commit interval or the batch is
+// full. It returns nothing only when the publisher is closed.
+func (p *Publisher) gather(ctx context.Context) (batch []*waiting, closed bool) {
+	var timer <-chan time.Time
+	for {
+		p.mu.Lock()
+		n, bytes := 0, 0
+		for n < len(p.queue) && n < maxBatchMessages && (n == 0 || bytes+p.queue[n].rec.size() <= maxBatchBytes) {
+			bytes += p.queue[n].rec.size()
+			n++
+		}
+		closed = p.closed || ctx.Err() != nil
+		ready := closed || n > 0 && (n < len(p.queue) || n == maxBatchMessages || time.Since(p.queue[0].since) >= p.interval)
+		if ready {
+			batch = append(batch, p.queue[:n]...)
+			p.queue = append([]*waiting(nil), p.queue[n:]...)
+			p.number(batch)
+			p.mu.Unlock()
+			return batch, closed
+		}
+		timer = nil
+		if n > 0 {
+			timer = time.After(p.interval - time.Since(p.queue[0].since))
+		}
+		p.mu.Unlock()
+		select {
+		case <-p.wake:
+		case <-timer:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// number gives the frames of a batch their sequences. p.mu is held.
+func (p *Publisher) number(batch []*waiting) {
+	for _, w := range batch {
+		if w.frame {
+			p.last++
+			w.rec.seq = p.last
+		}
+		w.rec.header[1] = formatID(faultline.FrameID{Gateway: p.gateway, Epoch: p.epoch, Sequence: p.last})
+	}
+}
+
+func (p *Publisher) commit(ctx context.Context, batch []*waiting) error {
+	recs := make([]record, len(batch))
+	var frames, bytes uint64
+	for i, w := range batch {
+		recs[i] = w.rec
+		bytes += uint64(len(w.rec.data))
+		if w.frame {
+			frames++
+		}
+	}
+	start := time.Now()
+	if err := p.w.store(ctx, p.epoch, recs); err != nil {
+		return err
+	}
+	m := p.conn.m
+	m.commit.Observe(time.Since(start).Seconds())
+	m.frames.Add(float64(frames))
+	m.batches.Inc()
+	m.bytes.Add(float64(bytes))
+	p.mu.Lock()
+	p.stats.Frames += frames
+	p.stats.Heartbeats += uint64(len(batch)) - frames
+	p.stats.Batches++
+	p.stats.Bytes += bytes
+	p.mu.Unlock()
+	for _, w := range batch {
+		w.done <- nil
+	}
+	return nil
+}
+
+// end fails everybody who waits: those of the batch that was on its way do not know whether it is stored.
+func (p *Publisher) end(batch []*waiting, err error) {
+	if errors.Is(err, context.Canceled) {
+		err = ErrClosed
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err, p.gaveUp = err, len(batch)+len(p.queue)
+	for _, w := range batch {
+		if errors.Is(err, ErrClosed) {
+			w.done <- fmt.Errorf("%w: %w", ErrUnknown, err)
+		} else {
+			w.done <- err
+		}
+	}
+	for _, w := range p.queue {
+		w.done <- err
+	}
+	p.queue = nil
+}
+
+func (p *Publisher) stateChanged(state string, err error) {
+	p.mu.Lock()
+	p.stats.State, p.stats.Error, p.stats.Since = state, "", time.Now()
+	if err != nil {
+		p.stats.Error = err.Error()
+	}
+	p.mu.Unlock()
+	if err != nil {
+		p.conn.log.Warn("publisher state", "gateway", p.gateway, "state", state, "error", err)
+		return
+	}
+	p.conn.log.Info("publisher state", "gateway", p.gateway, "state", state)
+}
