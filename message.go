@@ -39,7 +39,7 @@ type Message struct {
 	Position string  // of frames
 	ID       FrameID // of frames: its identity; of heartbeats: the last frame that the gateway stored
 	Profile  string  // of frames: name@version of the device profile that decoded it
-	Dropped  uint64  // of frames: how many frames directly before this one the edge dropped by its declared limits
+	Dropped  uint64  // of frames and heartbeats: how many frames directly before it the edge dropped by its declared limits
 	Possibly bool    // of frames: may be a duplicate of an earlier one (redelivered by the equipment's side)
 	Payload  []byte  // a frame's line protocol, a heartbeat's, tick's or command's JSON
 }

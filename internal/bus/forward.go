@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faultline-iot/faultline"
@@ -14,16 +15,15 @@ import (
 
 // UplinkState is how forwarding from the edge to the hub is.
 type UplinkState struct {
-	State     string // "ok", "full", "unreachable", "fenced"
-	Error     string // why, while State is not "ok"
-	Since     time.Time
-	Frames    uint64            // stored at the hub by this Edge
-	Skipped   uint64            // frames that the hub had already
-	Dropped   uint64            // frames that the edge's limits dropped before they were forwarded
-	Last      faultline.FrameID // the newest that the hub has
-	Backlog   uint64            // messages in the edge stream that are not forwarded yet
-	OldestAt  time.Time         // when the oldest of the last batch forwarded was stored at the edge
-	Connected bool
+	State    string // "ok", "full", "unreachable", "fenced"
+	Error    string // why, while State is not "ok"
+	Since    time.Time
+	Frames   uint64            // stored at the hub by this Edge
+	Skipped  uint64            // frames that the hub had already
+	Dropped  uint64            // frames that the edge's limits dropped before they were forwarded
+	Last     faultline.FrameID // the newest that the hub has
+	Backlog  uint64            // messages in the edge stream that are not forwarded yet
+	OldestAt time.Time         // when the oldest of the last batch forwarded was stored at the edge
 }
 
 // Uplink tells how forwarding is.
@@ -41,7 +41,7 @@ func (e *Edge) Uplink() UplinkState {
 // when the hub refuses a message for good.
 func (e *Edge) Forward(ctx context.Context, hub *Hub) error {
 	p := hub.Partition(e.cfg.Site)
-	f := &forwarder{edge: e, hub: hub, epochs: map[string]bool{}}
+	f := &forwarder{edge: e, hub: hub}
 	f.w = newWriter(hub.conn, "c."+strconv.Itoa(p), hubSubjects(p, e.cfg.Site, e.cfg.Gateway), e.cfg.Gateway, f.changed)
 	for attempt := 0; ; attempt++ {
 		f.moved = false
@@ -68,12 +68,13 @@ func (e *Edge) Forward(ctx context.Context, hub *Hub) error {
 var errEdge = errors.New("edge stream")
 
 type forwarder struct {
-	edge   *Edge
-	hub    *Hub
-	w      *writer
-	last   faultline.FrameID // the newest frame that the hub has
-	epochs map[string]bool
-	moved  bool
+	edge  *Edge
+	hub   *Hub
+	w     *writer
+	last  faultline.FrameID // the newest frame that the hub has, as far as it says
+	known bool              // whether last, or that there is none, is the whole truth of this epoch
+	next  uint64            // sequence in the edge stream of the message to forward next
+	moved bool
 }
 
 func (f *forwarder) changed(state string, err error) {
@@ -81,7 +82,6 @@ func (f *forwarder) changed(state string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.uplink.State, e.uplink.Error, e.uplink.Since = state, "", time.Now()
-	e.uplink.Connected = state == stateOK
 	if err != nil {
 		e.uplink.Error = err.Error()
 	}
@@ -94,13 +94,12 @@ func (f *forwarder) run(ctx context.Context) error {
 		return err
 	}
 	f.last = last
-	cons, err := f.consumer(ctx)
+	up := f.edge.conn.uptime()
+	cons, err := f.position(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errEdge, err)
 	}
 	f.w.report(nil)
-	f.changedLast(0, 0, 0)
-	up := f.edge.conn.uptime()
 	for {
 		msgs, err := fetch(ctx, cons)
 		if err != nil {
@@ -119,6 +118,244 @@ func (f *forwarder) run(ctx context.Context) error {
 			return fmt.Errorf("%w: %w", errEdge, errDisconnected)
 		}
 	}
+}
+
+// position makes the durable consumer of the edge stream stand where the hub needs it. Its name holds
+// the hub stream's: another hub stream, as after a restore, begins with what the edge still has, unless
+// it names a last frame. Where the hub has the gateway's last frame, that decides; where the hub has
+// trimmed everything of the gateway, the consumer's own place does.
+func (f *forwarder) position(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	stream, err := f.edge.conn.js.Stream(ctx, f.edge.stream)
+	if err != nil {
+		return nil, err
+	}
+	durable := "uplink-" + f.w.stream
+	_, err = stream.Consumer(ctx, durable)
+	fresh := errors.Is(err, jetstream.ErrConsumerNotFound)
+	if err != nil && !fresh {
+		return nil, err
+	}
+	if fresh {
+		if _, err = stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+			Durable: durable, DeliverPolicy: jetstream.DeliverAllPolicy, AckPolicy: jetstream.AckAllPolicy,
+			AckWait: time.Hour, MaxAckPending: 4 * maxBatchMessages,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	id, err := lastID(ctx, stream, f.edge.subj)
+	if err != nil {
+		return nil, err
+	}
+	var at uint64                                   // 0: the consumer's own place
+	if id.Epoch == "" || f.last.Epoch != id.Epoch { // nothing to forward, or nothing of it is there
+		f.last, f.known = faultline.FrameID{}, fresh
+	} else {
+		f.known = true
+		if at, err = find(ctx, stream, f.last.Sequence); err != nil {
+			return nil, err
+		}
+	}
+	if r, err := stream.ResetConsumerToSequence(ctx, durable, at); err != nil {
+		return nil, fmt.Errorf("set place of %s to %d: %w", durable, at, err)
+	} else if f.next = r.ResetSeq; f.next == 0 {
+		return nil, fmt.Errorf("set place of %s to %d: no answer", durable, at)
+	}
+	f.forget(ctx, stream, durable)
+	return stream.Consumer(ctx, durable)
+}
+
+// forget deletes the consumers for hub streams that are no more.
+func (f *forwarder) forget(ctx context.Context, stream jetstream.Stream, keep string) {
+	for name := range stream.ConsumerNames(ctx).Name() {
+		if name != keep {
+			_ = stream.DeleteConsumer(ctx, name) // the next run tries again
+		}
+	}
+}
+
+// find gives the sequence in the edge stream of the first message after the frame with sequence last.
+// Messages carry the frame sequences in order: frames their own, heartbeats that of the frame before.
+func find(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {
+	s := stateOf(stream.CachedInfo())
+	lo, hi := s.First, s.Last+1
+	for lo < hi { // below lo: ≤ last; hi and above: > last
+		at := lo + (hi-lo)/2
+		seq, probe, err := sequenceAt(ctx, stream, at, hi)
+		if err != nil {
+			return 0, err
+		}
+		switch {
+		case probe == hi: // only claims between at and hi
+			hi = at
+		case seq > last:
+			hi = at
+		default:
+			lo = probe + 1
+		}
+	}
+	return lo, nil
+}
+
+// sequenceAt reads the frame sequence of the first message at or after at, and below end, that has one.
+func sequenceAt(ctx context.Context, stream jetstream.Stream, at, end uint64) (seq, probe uint64, err error) {
+	for probe = at; probe < end; probe++ {
+		m, err := stream.GetMsg(ctx, probe)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue // dropped meanwhile
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("read %d: %w", probe, err)
+		}
+		if p, err := parse(m.Subject, m.Header, nil); err == nil && p.Kind != 0 {
+			return p.ID.Sequence, probe, nil
+		}
+	}
+	return 0, end, nil
+}
+
+// parcel is records of one epoch that go in one batch.
+type parcel struct {
+	epoch string
+	recs  []record
+	size  int
+}
+
+// forward stores messages of the edge stream at the hub and then acknowledges them at the edge.
+func (f *forwarder) forward(ctx context.Context, msgs []jetstream.Msg) error {
+	var parcels []parcel
+	skipped, dropped := uint64(0), uint64(0)
+	for _, m := range msgs {
+		msg, err := f.read(ctx, m)
+		if err != nil {
+			return err
+		}
+		if msg.Kind == 0 {
+			continue
+		}
+		rec, drop := f.record(msg, m.Headers())
+		if rec == nil {
+			skipped++
+			continue
+		}
+		dropped += drop
+		n := len(parcels) - 1
+		if n < 0 || parcels[n].epoch != msg.ID.Epoch || parcels[n].size+rec.size() > maxBatchBytes {
+			parcels = append(parcels, parcel{epoch: msg.ID.Epoch})
+			n++
+		}
+		parcels[n].recs = append(parcels[n].recs, *rec)
+		parcels[n].size += rec.size()
+	}
+	for _, p := range parcels {
+		if err := f.w.store(ctx, p.epoch, p.recs); err != nil {
+			return err
+		}
+	}
+	if err := msgs[len(msgs)-1].Ack(); err != nil { // it acknowledges all before; a lost one costs nothing
+		return fmt.Errorf("%w: acknowledge: %w", errEdge, err)
+	}
+	return f.count(msgs, skipped, dropped, parcels)
+}
+
+// read parses the next message of the edge stream; its kind is 0 if it does not concern the hub.
+func (f *forwarder) read(ctx context.Context, m jetstream.Msg) (faultline.Message, error) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return faultline.Message{}, fmt.Errorf("%w: %w", errEdge, err)
+	}
+	if err := f.contiguous(ctx, meta.Sequence.Stream); err != nil {
+		return faultline.Message{}, err
+	}
+	f.next = meta.Sequence.Stream + 1
+	msg, err := parse(m.Subject(), m.Headers(), m.Data())
+	if err != nil {
+		f.edge.conn.log.Warn("message not forwarded", "stream", meta.Stream, "sequence", meta.Sequence.Stream, "error", err)
+		msg.Kind = 0
+	}
+	return msg, nil
+}
+
+// contiguous refuses a message that came out of turn: only what the edge's limits have dropped may be missing before it.
+func (f *forwarder) contiguous(ctx context.Context, seq uint64) error {
+	if seq == f.next {
+		return nil
+	}
+	s, err := f.edge.State(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errEdge, err)
+	}
+	if seq < f.next || s.First < seq {
+		return fmt.Errorf("%w: message %d came instead of %d", errEdge, seq, f.next)
+	}
+	return nil
+}
+
+// record makes the hub's message; nil if the hub has it. drop is how many frames the edge has dropped
+// directly before it.
+func (f *forwarder) record(msg faultline.Message, h nats.Header) (_ *record, drop uint64) {
+	if msg.ID.Epoch != f.last.Epoch && f.last.Epoch != "" {
+		f.last, f.known = faultline.FrameID{}, false
+	}
+	first := msg.ID.Sequence // that the hub cannot have yet
+	r := &record{data: msg.Payload}
+	switch msg.Kind {
+	case faultline.KindFrame:
+		if msg.ID.Sequence <= f.last.Sequence {
+			return nil, 0
+		}
+		r.subject, r.seq, r.header = f.w.subj.frames+"."+msg.Position, msg.ID.Sequence, []string{headerID, formatID(msg.ID)}
+		for _, k := range [...]string{headerProfile, headerPossibly} {
+			if v := h.Get(k); v != "" {
+				r.header = append(r.header, k, v)
+			}
+		}
+	case faultline.KindHeartbeat:
+		if msg.ID.Sequence < f.last.Sequence {
+			return nil, 0
+		}
+		r.subject, r.header = f.w.subj.heartbeats, []string{headerLast, formatID(msg.ID)}
+		first++
+	default:
+		return nil, 0
+	}
+	if f.known && first > f.last.Sequence+1 {
+		drop = first - f.last.Sequence - 1
+		r.header = append(r.header, headerDropped, strconv.FormatUint(drop, 10))
+	}
+	f.last, f.known = msg.ID, true
+	return r, drop
+}
+
+// count brings the uplink's figures up to date.
+func (f *forwarder) count(msgs []jetstream.Msg, skipped, dropped uint64, parcels []parcel) error {
+	first, err := msgs[0].Metadata()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errEdge, err)
+	}
+	last, err := msgs[len(msgs)-1].Metadata()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errEdge, err)
+	}
+	var frames uint64
+	for _, p := range parcels {
+		for i := range p.recs {
+			if p.recs[i].seq > 0 {
+				frames++
+			}
+		}
+	}
+	f.hub.conn.m.forward.Add(float64(frames))
+	e := f.edge
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.uplink.Frames += frames
+	e.uplink.Skipped += skipped
+	e.uplink.Dropped += dropped
+	e.uplink.Last, e.uplink.OldestAt, e.uplink.Backlog = f.last, first.Timestamp, last.NumPending
+	return nil
 }
 
 // fetch takes what is there, up to a batch, and waits a while if nothing is.

@@ -20,7 +20,7 @@ const (
 	headerLast     = "Fl-Last"             // of heartbeats: the same of the last frame
 	headerProfile  = "Fl-Profile"
 	headerPossibly = "Fl-Possibly"
-	headerDropped  = "Fl-Dropped" // of frames at the hub: how many before it the edge dropped by its limits
+	headerDropped  = "Fl-Dropped" // of frames and heartbeats at the hub: how many frames before it the edge dropped by its limits
 	headerWriter   = "Fl-Writer"  // of claims
 	headerKind     = "Fl-Kind"    // on c.<p>: tick or command
 
@@ -78,11 +78,6 @@ func parse(subject string, h nats.Header, data []byte) (m faultline.Message, err
 	case t[0] == "f" && len(t) == 5:
 		m.Kind, m.Site, m.Position = faultline.KindFrame, t[2], t[4]
 		m.Profile, m.Possibly = h.Get(headerProfile), h.Get(headerPossibly) != ""
-		if d := h.Get(headerDropped); d != "" {
-			if m.Dropped, err = strconv.ParseUint(d, 10, 64); err != nil {
-				return m, fmt.Errorf("%w: header %s %q is not a count", faultline.ErrInvalid, headerDropped, d)
-			}
-		}
 		m.ID, err = parseID(h.Get(headerID))
 	case t[0] == "h" && len(t) == 4:
 		m.Kind, m.Site = faultline.KindHeartbeat, t[2]
@@ -91,6 +86,11 @@ func parse(subject string, h nats.Header, data []byte) (m faultline.Message, err
 		m.Kind = faultline.KindTick
 	case t[0] == "c" && len(t) == 2 && h.Get(headerKind) == kindCommand:
 		m.Kind = faultline.KindCommand
+	}
+	if d := h.Get(headerDropped); d != "" && err == nil {
+		if m.Dropped, err = strconv.ParseUint(d, 10, 64); err != nil {
+			return m, fmt.Errorf("%w: header %s %q is not a count", faultline.ErrInvalid, headerDropped, d)
+		}
 	}
 	return m, err
 }
