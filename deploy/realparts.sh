@@ -8,7 +8,7 @@ packages=(
   mosquitto mosquitto-clients # a broker we did not write
   mbpoll                      # a Modbus client we did not write
   libmodbus-dev gcc libc6-dev # a Modbus server we did not write, built from a few lines by the test
-  python3 python3-pymodbus    # another one
+  python3 python3-pymodbus python3-serial python3-serial-asyncio # another one
   socat                       # pairs of pseudo-terminals for serial lines
   postgresql                  # the store for several machines; tests start a private cluster of their own
   chromium fonts-noto-cjk     # the console as people see it

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/faultline-iot/faultline/gateway"
+	"github.com/faultline-iot/faultline/internal/document"
+)
+
+// checkCommand reads a configuration as run would and says what it would do.
+func checkCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
+	file := fs.String("config", "", "the configuration `FILE` (required)")
+	connect := fs.Bool("connect", false, "read every Modbus device once and show what it answers")
+	if err := parse(fs, args, 0); err != nil {
+		return err
+	}
+	if *file == "" {
+		fmt.Fprintln(fs.Output(), "faultline check: -config FILE is needed")
+		return errUsage
+	}
+	cfg, err := LoadConfig(*file)
+	if err != nil {
+		fmt.Fprintln(out, err)
+		return fmt.Errorf("%d mistakes in %s", countProblems(err), *file)
+	}
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "POSITION\tSITE\tKIND\tPROFILE\tADDRESS\tPOINTS\tRULES")
+	watched := map[string][]string{}
+	for _, r := range cfg.rules.Instances(cfg.positions()) {
+		watched[r.Site+"/"+r.Position] = append(watched[r.Site+"/"+r.Position], r.Rule)
+	}
+	for _, p := range cfg.positions() {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\n", p.ID, p.Site, p.Kind, p.Profile, p.Address, len(p.Points), len(watched[p.Site+"/"+p.ID]))
+	}
+	w.Flush()
+	if len(cfg.positions()) == 0 {
+		fmt.Fprintln(out, "no equipment yet: list gateways and their devices, or let faultline init do it")
+	}
+	fmt.Fprintf(out, "%s is in order\n", *file)
+	if *connect {
+		return readAll(ctx, cfg, out)
+	}
+	return nil
+}
+
+// countProblems counts the mistakes in an error of LoadConfig.
+func countProblems(err error) int {
+	var one *document.Errors
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		n := 0
+		for _, e := range joined.Unwrap() {
+			n += countProblems(e)
+		}
+		return n
+	}
+	if errors.As(err, &one) {
+		return len(one.List)
+	}
+	return 1
+}
+
+// readAll reads every Modbus device once.
+func readAll(ctx context.Context, cfg *Config, out io.Writer) error {
+	var silent []string
+	for _, g := range cfg.Gateways {
+		for _, d := range g.Devices {
+			p, _ := cfg.profiles.Get(d.Profile)
+			if !p.Polled() {
+				fmt.Fprintf(out, "\n%s speaks when it wants to (MQTT): not read\n", d.Position)
+				continue
+			}
+			ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+			f, err := gateway.ReadOnce(ctx, g.Site, d, p)
+			cancel()
+			if err != nil {
+				fmt.Fprintf(out, "\n%s: %v\n", d.Position, err)
+				silent = append(silent, d.Position)
+				continue
+			}
+			fmt.Fprintf(out, "\n%s at %s\n", d.Position, d.ShownAddress())
+			showFrame(out, p.DomainPoints(), f)
+		}
+	}
+	if len(silent) > 0 {
+		return fmt.Errorf("no answer from %s", strings.Join(silent, ", "))
+	}
+	return nil
+}

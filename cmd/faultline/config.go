@@ -1,0 +1,444 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/gateway"
+	"github.com/faultline-iot/faultline/gateway/profile"
+	"github.com/faultline-iot/faultline/internal/document"
+	"github.com/faultline-iot/faultline/rules"
+)
+
+// Config is the one configuration file. Every role reads the parts that it needs, so the same file
+// can lie on every machine of an installation.
+type Config struct {
+	// Data is the directory of everything that is kept: streams, time series, SQL. Relative to the
+	// file's own directory.
+	Data string `yaml:"data"`
+	// Sites that the gateways stand at. A gateway's site that is not listed gets its id as its name.
+	Sites []SiteConfig `yaml:"sites"`
+	// Hub is the stream that gateways write to and the centre reads.
+	Hub HubConfig `yaml:"hub"`
+	// Store is the SQL database.
+	Store StoreConfig `yaml:"store"`
+	// Influx is the time-series database.
+	Influx InfluxConfig `yaml:"influx"`
+	// Gateways read the equipment, one per edge node.
+	Gateways []gateway.Config `yaml:"gateways"`
+	// Profiles are files of device profiles beside the shipped ones.
+	Profiles []string `yaml:"profiles"`
+	// Assets says what stands at the positions that the gateways read. Nothing here is required: a
+	// first device must not need paperwork.
+	Assets []AssetConfig `yaml:"assets"`
+	// Contracts with the customers.
+	Contracts []ContractConfig `yaml:"contracts"`
+	// Rules are files of rules and inspection plans; the shipped ones apply too unless switched off.
+	Rules RulesConfig `yaml:"rules"`
+	// API is the console and the REST interface.
+	API APIConfig `yaml:"api"`
+
+	file     string
+	profiles *profile.Set
+	rules    *rules.Set
+}
+
+// SiteConfig is a plant or building.
+type SiteConfig struct {
+	ID       string `yaml:"id"`
+	Name     string `yaml:"name"`
+	Customer string `yaml:"customer"`
+	Region   string `yaml:"region"`
+}
+
+// HubConfig says where the hub is. Without a URL it is embedded in this process.
+type HubConfig struct {
+	URL        string `yaml:"url"`        // nats://host:port of an external or another process's hub
+	Listen     string `yaml:"listen"`     // of the embedded hub, for gateways elsewhere; empty: this process only
+	TokenFile  string `yaml:"token_file"` // or the environment's FAULTLINE_HUB_TOKEN
+	Partitions int    `yaml:"partitions"` // fixed when the hub is made: 1 embedded, 32 for an external one
+	MaxBytes   int64  `yaml:"max_bytes"`  // of each partition's stream
+}
+
+// StoreConfig says where the SQL database is. Without a URL it is a SQLite file in the data directory.
+type StoreConfig struct {
+	URL string `yaml:"url"` // postgres://…; or the environment's FAULTLINE_STORE_URL
+}
+
+// InfluxConfig says where the time series are. Without a URL the engine is embedded.
+type InfluxConfig struct {
+	URL       string        `yaml:"url"`
+	Database  string        `yaml:"database"`
+	TokenFile string        `yaml:"token_file"` // or the environment's FAULTLINE_INFLUX_TOKEN
+	Retention time.Duration `yaml:"retention"`  // of raw samples
+	Listen    string        `yaml:"listen"`     // of the embedded engine, for Grafana
+}
+
+// AssetConfig is what stands at a position.
+type AssetConfig struct {
+	Position     string    `yaml:"position"`
+	Site         string    `yaml:"site"` // needed only where two sites use one position's name
+	Name         string    `yaml:"name"`
+	Parent       string    `yaml:"parent"`
+	Serial       string    `yaml:"serial"`
+	Model        string    `yaml:"model"`
+	Manufacturer string    `yaml:"manufacturer"`
+	Customer     string    `yaml:"customer"`     // the site's unless given
+	Criticality  string    `yaml:"criticality"`  // A, B or C; C unless given
+	ProductKind  string    `yaml:"product_kind"` // electronics, industrial or consumable
+	Purchased    time.Time `yaml:"purchased"`
+	Delivered    time.Time `yaml:"delivered"`
+	Commissioned time.Time `yaml:"commissioned"`
+}
+
+// ContractConfig is a service contract.
+type ContractConfig struct {
+	ID       string    `yaml:"id"`
+	Name     string    `yaml:"name"`
+	Customer string    `yaml:"customer"`
+	Sites    []string  `yaml:"sites"`
+	From     time.Time `yaml:"from"`
+	Until    time.Time `yaml:"until"`
+}
+
+// RulesConfig says which rules apply.
+type RulesConfig struct {
+	Files  []string `yaml:"files"`
+	NoneOf []string `yaml:"none_of"` // ids of shipped rules or plans that are not wanted
+}
+
+// APIConfig is the console and the REST interface.
+type APIConfig struct {
+	Listen string `yaml:"listen"`
+}
+
+// Default is the configuration of an empty file: everything embedded, on loopback.
+func Default() Config {
+	return Config{
+		Data:   "faultline-data",
+		Hub:    HubConfig{MaxBytes: 8 << 30},
+		Influx: InfluxConfig{Database: "faultline", Retention: 90 * 24 * time.Hour},
+		API:    APIConfig{Listen: "127.0.0.1:8080"},
+	}
+}
+
+// LoadConfig reads a file, and with it the profiles and rules that it names. Every mistake is
+// reported at once, with file, line and path.
+func LoadConfig(file string) (*Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	c := Default()
+	c.file = file
+	doc, _ := document.Decode(file, data, &c)
+	errs := c.validate(doc.Problems())
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// path makes a name in the file relative to the file's own directory.
+func (c *Config) path(name string) string {
+	if filepath.IsAbs(name) || c.file == "" {
+		return name
+	}
+	return filepath.Join(filepath.Dir(c.file), name)
+}
+
+// validate checks everything and gives the problems of this file first, then those of the profile
+// and rule files.
+func (c *Config) validate(p *document.Problems) (errs []error) {
+	c.loadProfiles(p, &errs)
+	c.loadRules(p, &errs)
+
+	sites := map[string]bool{}
+	for i, s := range c.Sites {
+		at := fmt.Sprintf("sites[%d].id", i)
+		check(p, at, faultline.CheckName("site", s.ID))
+		if sites[s.ID] {
+			p.Add(at, "site %q is listed twice", s.ID)
+		}
+		sites[s.ID] = true
+	}
+	c.validateParts(p)
+	known := c.validateGateways(p)
+	c.validateAssets(p, known)
+	for i, k := range c.Contracts {
+		at := fmt.Sprintf("contracts[%d]", i)
+		check(p, at+".id", faultline.CheckName("contract", k.ID))
+		if k.Customer == "" {
+			p.Add(at+".customer", "is missing: a contract covers a customer's assets")
+		}
+		if !k.From.Before(k.Until) {
+			p.Add(at+".until", "must be after from")
+		}
+	}
+	if err := p.Err(); err != nil {
+		errs = append([]error{err}, errs...)
+	}
+	return errs
+}
+
+func check(p *document.Problems, path string, err error) {
+	if err != nil {
+		p.Add(path, "%s", strings.TrimPrefix(err.Error(), faultline.ErrInvalid.Error()+": "))
+	}
+}
+
+func (c *Config) loadProfiles(p *document.Problems, errs *[]error) {
+	var files []string
+	for i, f := range c.Profiles {
+		if f = c.path(f); missing(f) {
+			p.Add(fmt.Sprintf("profiles[%d]", i), "no such file: %s", f)
+			continue
+		}
+		files = append(files, f)
+	}
+	set, err := profile.Load(files...)
+	if err != nil {
+		*errs = append(*errs, err)
+	}
+	if set == nil {
+		set = profile.Library()
+	}
+	c.profiles = set
+}
+
+func (c *Config) loadRules(p *document.Problems, errs *[]error) {
+	var files []string
+	for i, f := range c.Rules.Files {
+		if f = c.path(f); missing(f) {
+			p.Add(fmt.Sprintf("rules.files[%d]", i), "no such file: %s", f)
+			continue
+		}
+		files = append(files, f)
+	}
+	set, err := rules.Load(files...)
+	if err != nil {
+		*errs = append(*errs, err)
+		return
+	}
+	for i, id := range c.Rules.NoneOf {
+		if !set.Remove(id) {
+			p.Add(fmt.Sprintf("rules.none_of[%d]", i), "no rule or plan is called %q", id)
+		}
+	}
+	c.rules = set
+}
+
+func missing(file string) bool {
+	_, err := os.Stat(file)
+	return err != nil
+}
+
+// validateParts checks addresses.
+func (c *Config) validateParts(p *document.Problems) {
+	if c.Data == "" {
+		p.Add("data", "is empty: name a directory")
+	}
+	listen := func(path, addr string) {
+		if addr == "" {
+			return
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			p.Add(path, "%q is no address: write host:port, such as 127.0.0.1:8080", addr)
+		}
+	}
+	listen("hub.listen", c.Hub.Listen)
+	listen("influx.listen", c.Influx.Listen)
+	listen("api.listen", c.API.Listen)
+	if c.API.Listen == "" {
+		p.Add("api.listen", "is empty: write host:port, such as 127.0.0.1:8080")
+	}
+	link := func(path, s string, schemes ...string) {
+		if s == "" {
+			return
+		}
+		if u, err := url.Parse(s); err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+			p.Add(path, "%q is no address: write %s://host:port", redact(s), strings.Join(schemes, ":// or "))
+		} else if _, has := u.User.Password(); has && path != "store.url" {
+			p.Add(path, "holds a password: put secrets into a file or the environment")
+		}
+	}
+	link("hub.url", c.Hub.URL, "nats", "tls", "ws", "wss")
+	link("influx.url", c.Influx.URL, "http", "https")
+	link("store.url", c.Store.URL, "postgres", "postgresql", "sqlite")
+	if c.Hub.URL != "" && c.Hub.Listen != "" {
+		p.Add("hub.listen", "is for the embedded hub, but hub.url names another one: remove one of them")
+	}
+	if c.Influx.URL != "" && c.Influx.Listen != "" {
+		p.Add("influx.listen", "is for the embedded engine, but influx.url names another one: remove one of them")
+	}
+	if c.Influx.Database == "" {
+		p.Add("influx.database", "is empty")
+	}
+	if c.Influx.Retention < 24*time.Hour {
+		p.Add("influx.retention", "%s is too short: at least 24h", c.Influx.Retention)
+	}
+	if c.Hub.Partitions < 0 || c.Hub.Partitions > 256 {
+		p.Add("hub.partitions", "%d: use 1 to 256, or leave it out", c.Hub.Partitions)
+	}
+	if c.Hub.MaxBytes < 16<<20 {
+		p.Add("hub.max_bytes", "%d is too small: at least 16 MiB (16777216)", c.Hub.MaxBytes)
+	}
+	for path, f := range map[string]string{"hub.token_file": c.Hub.TokenFile, "influx.token_file": c.Influx.TokenFile} {
+		if f != "" && missing(c.path(f)) {
+			p.Add(path, "no such file: %s", c.path(f))
+		}
+	}
+}
+
+// redact removes what may be a secret from an address before it is shown.
+func redact(s string) string {
+	if u, err := url.Parse(s); err == nil {
+		return u.Redacted()
+	}
+	if i := strings.LastIndexByte(s, '@'); i >= 0 {
+		return "…" + s[i:]
+	}
+	return s
+}
+
+// validateGateways checks the gateways and gives the sites of every position's name.
+func (c *Config) validateGateways(p *document.Problems) map[string][]string {
+	known, ids := map[string][]string{}, map[string]bool{}
+	for i := range c.Gateways {
+		g := &c.Gateways[i]
+		at := fmt.Sprintf("gateways[%d]", i)
+		g.Validate(p, at, c.profiles)
+		if ids[g.ID] {
+			p.Add(at+".id", "gateway %q is listed twice", g.ID)
+		}
+		ids[g.ID] = true
+		for j, d := range g.Devices {
+			if slices.Contains(known[d.Position], g.Site) {
+				p.Add(fmt.Sprintf("%s.devices[%d].position", at, j), "position %q of site %q is read twice", d.Position, g.Site)
+				continue
+			}
+			known[d.Position] = append(known[d.Position], g.Site)
+		}
+	}
+	return known
+}
+
+func (c *Config) validateAssets(p *document.Problems, known map[string][]string) {
+	seen := map[string]bool{}
+	for i := range c.Assets {
+		a := &c.Assets[i]
+		at := fmt.Sprintf("assets[%d]", i)
+		sites := known[a.Position]
+		switch {
+		case len(sites) == 0:
+			p.Add(at+".position", "no gateway reads a position %q", a.Position)
+		case a.Site == "" && len(sites) > 1:
+			p.Add(at+".site", "is needed: position %q is at sites %s", a.Position, strings.Join(sites, ", "))
+		case a.Site != "" && !slices.Contains(sites, a.Site):
+			p.Add(at+".site", "position %q is not at site %q, but at %s", a.Position, a.Site, strings.Join(sites, ", "))
+		case a.Site == "":
+			a.Site = sites[0]
+		}
+		if key := a.Site + "/" + a.Position; seen[key] {
+			p.Add(at+".position", "position %q is listed twice", a.Position)
+		} else {
+			seen[key] = true
+		}
+		if a.Criticality != "" && !slices.Contains([]string{"A", "B", "C"}, a.Criticality) {
+			p.Add(at+".criticality", "%q: use A (stops the plant), B (hinders it) or C", a.Criticality)
+		}
+		if a.ProductKind != "" && !slices.ContainsFunc(faultline.DefaultTerms, func(t faultline.WarrantyTerm) bool { return t.ProductKind == a.ProductKind }) {
+			p.Add(at+".product_kind", "%q: use electronics, industrial or consumable", a.ProductKind)
+		}
+	}
+}
+
+// positions joins what the gateways read with what is said about the assets there.
+func (c *Config) positions() []faultline.Position {
+	details := map[string]AssetConfig{}
+	for _, a := range c.Assets {
+		details[a.Site+"/"+a.Position] = a
+	}
+	customer := map[string]string{}
+	for _, s := range c.Sites {
+		customer[s.ID] = s.Customer
+	}
+	var out []faultline.Position
+	for _, g := range c.Gateways {
+		for _, d := range g.Devices {
+			prof, _ := c.profiles.Get(d.Profile)
+			a := details[g.Site+"/"+d.Position]
+			if a.Customer == "" {
+				a.Customer = customer[g.Site]
+			}
+			if a.Criticality == "" {
+				a.Criticality = "C"
+			}
+			if a.Model == "" {
+				a.Model = prof.Model
+			}
+			if a.Manufacturer == "" {
+				a.Manufacturer = prof.Manufacturer
+			}
+			out = append(out, faultline.Position{
+				Site: g.Site, ID: d.Position, Name: a.Name, Kind: prof.Kind, Gateway: g.ID,
+				Profile: prof.ID(), Address: d.ShownAddress(), Parent: a.Parent, Points: prof.DomainPoints(),
+				Asset: faultline.Asset{
+					Serial: a.Serial, Model: a.Model, Manufacturer: a.Manufacturer, Customer: a.Customer,
+					Criticality: faultline.Criticality(a.Criticality), ProductKind: a.ProductKind,
+					Purchased: a.Purchased, Delivered: a.Delivered, Commissioned: a.Commissioned,
+				},
+			})
+		}
+	}
+	return out
+}
+
+// sites lists every site: those described and those that only a gateway names.
+func (c *Config) sites() []faultline.Site {
+	var out []faultline.Site
+	seen := map[string]bool{}
+	for _, s := range c.Sites {
+		seen[s.ID] = true
+		name := s.Name
+		if name == "" {
+			name = s.ID
+		}
+		out = append(out, faultline.Site{ID: s.ID, Name: name, Customer: s.Customer, Region: s.Region})
+	}
+	for _, g := range c.Gateways {
+		if !seen[g.Site] {
+			seen[g.Site] = true
+			out = append(out, faultline.Site{ID: g.Site, Name: g.Site})
+		}
+	}
+	return out
+}
+
+func (c *Config) contracts() []faultline.Contract {
+	out := make([]faultline.Contract, len(c.Contracts))
+	for i, k := range c.Contracts {
+		out[i] = faultline.Contract{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: k.Sites, From: k.From, Until: k.Until, Version: 1}
+	}
+	return out
+}
+
+// secret reads a secret from its file or from the environment, in this order.
+func (c *Config) secret(file, env string) (string, error) {
+	if file == "" {
+		return os.Getenv(env), nil
+	}
+	b, err := os.ReadFile(c.path(file))
+	if err != nil {
+		return "", fmt.Errorf("read secret: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}

@@ -1,0 +1,101 @@
+// Command faultline is the whole product in one binary: the roles gateway, ingest, rules and api,
+// and the tools around them.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// command is one subcommand. run gets its own flag set, ready to have flags added and be parsed.
+type command struct {
+	name, args, about string
+	run               func(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error
+}
+
+var commands = []command{
+	{"demo", "", "the whole product with simulated equipment, on embedded defaults", demo},
+	{"run", "-config FILE [-roles LIST]", "run the roles of a configuration", run},
+	{"check", "-config FILE", "check a configuration: every mistake at once, with file and line", checkCommand},
+	{"init", "[ADDRESS]", "make a configuration for a first device and show its live values", initCommand},
+	{"version", "", "print the version", version},
+}
+
+// errUsage marks errors after which the command's usage was shown.
+var errUsage = errors.New("usage")
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-ctx.Done()
+		stop() // a second Ctrl-C ends the process at once
+	}()
+	switch err := dispatch(ctx, os.Args[1:], os.Stdout, os.Stderr); {
+	case err == nil:
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	default:
+		fmt.Fprintln(os.Stderr, "faultline:", err)
+		os.Exit(1)
+	}
+}
+
+func dispatch(ctx context.Context, args []string, out, errOut io.Writer) error {
+	if len(args) == 0 {
+		usage(errOut)
+		return errUsage
+	}
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		usage(out)
+		return nil
+	case "-version", "--version":
+		args[0] = "version"
+	}
+	for _, c := range commands {
+		if c.name != args[0] {
+			continue
+		}
+		fs := flag.NewFlagSet(c.name, flag.ContinueOnError)
+		fs.SetOutput(errOut)
+		fs.Usage = func() {
+			fmt.Fprintf(fs.Output(), "faultline %s %s\n  %s\n\nFlags:\n", c.name, c.args, c.about)
+			fs.PrintDefaults()
+		}
+		return c.run(ctx, fs, args[1:], out)
+	}
+	fmt.Fprintf(errOut, "faultline: no command %q\n\n", args[0])
+	usage(errOut)
+	return errUsage
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "Faultline watches installed equipment and raises inspection and fault tickets by itself.\n\nCommands:\n")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  faultline %-8s %-28s %s\n", c.name, c.args, c.about)
+	}
+	fmt.Fprint(w, "\nfaultline COMMAND -help shows a command's flags. Begin with: faultline demo\n")
+}
+
+// parse reads a command's flags; a leftover argument is an error.
+func parse(fs *flag.FlagSet, args []string, operands int) error {
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage // the flag set has said what is wrong
+	}
+	if fs.NArg() > operands {
+		fmt.Fprintf(fs.Output(), "faultline %s: unexpected argument %q\n", fs.Name(), fs.Arg(operands))
+		fs.Usage()
+		return errUsage
+	}
+	return nil
+}
