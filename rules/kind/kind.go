@@ -1,0 +1,130 @@
+// Package kind holds the kinds of rule: pure functions of samples and time that say whether
+// something is bad now. They read no clock, do no I/O and know nothing of alarms or tickets: the
+// alarm machine of package rules decides what a verdict leads to, the same for every kind.
+//
+// One file is one kind, listed in Types, and the conformance suite of this package runs over each.
+package kind
+
+import (
+	"time"
+
+	"github.com/faultline-iot/faultline"
+)
+
+// Kind is one rule of one kind on one point or asset, with its state. It is used by one goroutine.
+//
+// Times are event times. A time that is not after the last one is old news: it changes nothing and
+// gives NoNews. Between any two calls the state may be carried over to a new Kind by Snapshot and
+// Restore; the new one goes on exactly as the old one would have.
+type Kind interface {
+	// Observe judges a sample. The sample is only read, and not kept. Kinds that watch a point see
+	// its samples; kinds whose Type says Asset also see one usable sample of every frame that has one.
+	Observe(at time.Time, s *faultline.Sample) Verdict
+	// Tick tells that the gateway's clock stands at at, about once a second; only kinds whose Type
+	// says Ticks need it.
+	Tick(at time.Time) Verdict
+	// Explain says in words and numbers with units why a Bad verdict was given, for a condition that
+	// has held this long: one clause without a full stop.
+	Explain(v Verdict, held time.Duration) string
+	// Snapshot appends the state.
+	Snapshot(dst []byte) []byte
+	// Restore takes over a state that Snapshot wrote; after an error the state is as it was.
+	Restore(state []byte) error
+}
+
+// Judgement is what can be said of a condition at a moment.
+type Judgement uint8
+
+// The judgements. Unknown is not Fine: data that is missing or bad neither raises nor clears.
+const (
+	NoNews  Judgement = iota // nothing was learnt
+	Unknown                  // what came cannot be judged
+	Fine
+	Bad
+)
+
+// Verdict is a judgement with the numbers behind it. It holds no text, so that giving it costs nothing.
+type Verdict struct {
+	Judgement Judgement
+	Severity  faultline.Severity // of Bad
+	Value     float64            // the value that decided, in the point's unit
+	Limit     float64            // what it was held against
+	Detail    int64              // a kind's own: which limit, which bits, when
+}
+
+// Settings are what a rule's author writes for its kind. Each kind uses some of them; the others
+// must be left out.
+type Settings struct {
+	Limits     Limits             `yaml:"limits"`     // threshold: in the point's unit
+	Severities Severities         `yaml:"severities"` // threshold: of each limit
+	DeadBand   float64            `yaml:"dead_band"`  // threshold: how far back inside a limit is normal again, in the point's unit
+	Severity   faultline.Severity `yaml:"severity"`   // of what is found, where a kind has only one
+	After      time.Duration      `yaml:"after"`      // silence: how long without a usable sample
+	Every      float64            `yaml:"every"`      // meter: in the point's unit; filled from the plan
+	Is         []string           `yaml:"is"`         // state: texts or numbers of values, or of bits of a word
+}
+
+// Type describes a kind: how its settings are checked and its rules made.
+type Type struct {
+	Name string
+	Uses []string // the settings it uses, by their YAML key
+	// Severity that findings have where the rule says none.
+	Severity faultline.Severity
+	// Check reports what is wrong with the settings; field is the YAML key.
+	Check func(s *Settings, report func(field, format string, args ...any))
+	// New makes a rule for a point (nil: the asset as a whole). The error says why it does not fit.
+	// Settings and point are kept and must not change.
+	New func(s *Settings, p *faultline.Point) (Kind, error)
+	// Limits lists the lines to draw; may be nil.
+	Limits func(s *Settings) []faultline.Limit
+	Ticks  bool // wants Tick
+	Asset  bool // may do without a point; sees one usable sample of every frame
+}
+
+// Types lists every kind.
+var Types = []Type{thresholdType, silenceType, meterType, stateType}
+
+// Find gives the type of that name, or nil.
+func Find(name string) *Type {
+	for i := range Types {
+		if Types[i].Name == name {
+			return &Types[i]
+		}
+	}
+	return nil
+}
+
+// Unused lists the settings that are set though the kind does not use them, by their YAML key.
+func (t *Type) Unused(s *Settings) []string {
+	set := []struct {
+		key string
+		is  bool
+	}{
+		{"limits", s.Limits != Limits{}}, {"severities", s.Severities != Severities{}}, {"dead_band", s.DeadBand != 0},
+		{"severity", s.Severity != 0}, {"after", s.After != 0}, {"every", s.Every != 0}, {"is", len(s.Is) > 0},
+	}
+	var unused []string
+	for _, f := range set {
+		if f.is && !contains(t.Uses, f.key) {
+			unused = append(unused, f.key)
+		}
+	}
+	return unused
+}
+
+func contains(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
+
+// severity is the rule's own, or the type's.
+func severity(s *Settings, otherwise faultline.Severity) faultline.Severity {
+	if s.Severity != faultline.SeverityNone {
+		return s.Severity
+	}
+	return otherwise
+}

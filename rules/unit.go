@@ -1,0 +1,367 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/rules/kind"
+)
+
+// unit is the state of the rules on one position, or on one gateway. Everything in it is a function
+// of the messages up to its place, so a unit that is restored and shown the messages after its place
+// is what it would have been.
+//
+// A position lives in event time: its gateway's clock, as frames and heartbeats tell it. A gateway
+// lives in hub time, because its own clock stands still when it is silent.
+type unit struct {
+	id       string
+	position *faultline.Position
+	gateway  bool
+	place    faultline.Place // everything up to here is in it
+	saved    faultline.Place // and this much of it is in the store
+	savedAt  time.Time       // by the wall clock
+
+	epoch    string // of the last frame
+	sequence uint64
+	frameAt  int64
+
+	rules   []*instance
+	points  map[string]*watched
+	asset   []*instance // that see one usable sample of every frame
+	ticking []*instance
+
+	changes []change // scratch
+}
+
+// watched is a point that some rule watches.
+type watched struct {
+	ring  ring
+	rules []*instance
+}
+
+// instance is one rule on one position.
+type instance struct {
+	attachment
+	machine machine
+	alarm   *faultline.Alarm // nil until it was raised for the first time
+}
+
+// effect is something that must become true outside because of a message: an alarm's transition with
+// what follows from it, or a command.
+type effect struct {
+	unit     *unit
+	rule     *instance // nil of test alarms
+	alarm    faultline.Alarm
+	event    faultline.AlarmEvent
+	evidence *faultline.Evidence // of raised
+	late     bool                // seen in a frame that was stored long after its event
+	meter    float64             // of inspections: the reading
+	cycle    int                 // of inspections and services
+	command  *faultline.Command  // that asked for it
+}
+
+func unitID(site, position string) string { return site + "/" + position }
+
+func gatewayUnitID(site, gateway string) string { return "gateway:" + site + "/" + gateway }
+
+func newUnit(set *Set, p *faultline.Position) (*unit, []string) {
+	u := &unit{id: unitID(p.Site, p.ID), position: p, gateway: p.Kind == GatewayKind, points: map[string]*watched{}}
+	if u.gateway {
+		u.id = gatewayUnitID(p.Site, p.ID)
+	}
+	attached, misfits := set.attach(p)
+	for _, a := range attached {
+		i := &instance{attachment: a}
+		u.rules = append(u.rules, i)
+		if a.point != nil {
+			w := u.points[a.point.Name]
+			if w == nil {
+				w = &watched{}
+				u.points[a.point.Name] = w
+			}
+			w.rules = append(w.rules, i)
+		}
+		if a.rule.of.Asset {
+			u.asset = append(u.asset, i)
+		}
+		if a.rule.of.Ticks {
+			u.ticking = append(u.ticking, i)
+		}
+	}
+	return u, misfits
+}
+
+// seen tells whether the message at p is in the state already.
+func (u *unit) seen(p faultline.Place) bool {
+	return u.place.Stream == p.Stream && p.Sequence <= u.place.Sequence
+}
+
+// frameFate is what became of a frame.
+type frameFate int
+
+const (
+	frameJudged    frameFate = iota
+	frameDuplicate           // its sequence was seen before
+	frameOld                 // not after the last frame of its position in event time
+)
+
+// frame shows a frame of the position to its rules. now is when the hub stored it.
+func (u *unit) frame(id faultline.FrameID, f *faultline.Frame, now time.Time, out []effect) ([]effect, frameFate) {
+	if id.Epoch == u.epoch && id.Sequence <= u.sequence {
+		return out, frameDuplicate
+	}
+	u.epoch, u.sequence = id.Epoch, id.Sequence
+	at := f.Time.UnixNano()
+	if at <= u.frameAt {
+		return out, frameOld
+	}
+	u.frameAt = at
+	late := now.Sub(f.Time) > faultline.LateAfter
+	var usable *faultline.Sample
+	for i := range f.Samples {
+		s := &f.Samples[i]
+		if usable == nil && s.Quality.Usable() {
+			usable = s
+		}
+		w := u.points[s.Point]
+		if w == nil {
+			continue
+		}
+		w.ring.push(f.Time, s)
+		for _, r := range w.rules {
+			out = u.judge(out, r, r.kind.Observe(f.Time, s), f.Time, now, late)
+		}
+	}
+	if usable != nil {
+		for _, r := range u.asset {
+			out = u.judge(out, r, r.kind.Observe(f.Time, usable), f.Time, now, late)
+		}
+	}
+	return out, frameJudged
+}
+
+var alive = faultline.Sample{Quality: faultline.Good}
+
+// heard notes a sign of life of a gateway.
+func (u *unit) heard(now time.Time, out []effect) []effect {
+	for _, r := range u.asset {
+		out = u.judge(out, r, r.kind.Observe(now, &alive), now, now, false)
+	}
+	return out
+}
+
+// tick lets the unit's clock go on to at.
+func (u *unit) tick(at, now time.Time, out []effect) []effect {
+	for _, r := range u.ticking {
+		out = u.judge(out, r, r.kind.Tick(at), at, now, now.Sub(at) > faultline.LateAfter)
+	}
+	return out
+}
+
+// judge feeds a verdict to the alarm machine and notes what follows.
+func (u *unit) judge(out []effect, r *instance, v kind.Verdict, at, now time.Time, late bool) []effect {
+	if v.Judgement == kind.NoNews {
+		return out
+	}
+	u.changes = r.machine.step(u.changes[:0], delays{r.rule.OnDelay, r.rule.OffDelay}, v, at)
+	for _, c := range u.changes {
+		e := u.apply(r, c, v, at, now)
+		e.late = late
+		out = append(out, e)
+	}
+	return out
+}
+
+// apply makes a change of the machine a fact of the alarm.
+func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) effect {
+	a := r.alarm
+	if a == nil {
+		a = &faultline.Alarm{
+			ID: faultline.AlarmID(u.position.Site, u.position.ID, r.name), Site: u.position.Site, Position: u.position.ID, Rule: r.name,
+		}
+		r.alarm = a
+	}
+	a.RuleVersion, a.Title = r.rule.Version, r.title()
+	e := effect{unit: u, rule: r, event: faultline.AlarmEvent{
+		Alarm: a.ID, At: at.UTC(), StoredAt: now.UTC(), Transition: c.transition, Severity: c.severity,
+	}}
+	switch c.transition {
+	case faultline.TransitionRaised, faultline.TransitionRose:
+		a.Severity, a.Acked = c.severity, false
+		a.Why = r.kind.Explain(v, c.held)
+		e.event.Why = a.Why
+		if c.transition == faultline.TransitionRose {
+			break
+		}
+		a.Active, a.RaisedAt, a.StoredAt = true, at.UTC(), now.UTC()
+		a.AckedAt, a.AckedBy = time.Time{}, ""
+		a.Count++
+		e.evidence = u.evidence(r, a, at)
+		if m, ok := r.kind.(*kind.Meter); ok {
+			e.meter, _ = m.Reading()
+			e.cycle = m.Cycle()
+		}
+	case faultline.TransitionCleared:
+		a.Active, a.ClearedAt = false, at.UTC()
+	case faultline.TransitionChattering:
+		a.Chattering = true
+		e.event.Why = "raised three times in a short while: held open until it has been quiet for ten minutes"
+	case faultline.TransitionSettled:
+		a.Chattering = false
+	}
+	e.alarm = *a
+	return e
+}
+
+func (i *instance) title() string {
+	if i.rule.Point == "*" && i.point != nil {
+		if i.point.Title != "" {
+			return i.rule.Title + ": " + i.point.Title
+		}
+		return i.rule.Title + ": " + i.point.Name
+	}
+	return i.rule.Title
+}
+
+// evidence copies what the alarm rests on. A rule on the asset as a whole has no point of its own; its
+// evidence is a point that people watch, where the end of the data can be seen.
+func (u *unit) evidence(r *instance, a *faultline.Alarm, at time.Time) *faultline.Evidence {
+	e := &faultline.Evidence{
+		Alarm: a.ID, At: at.UTC(), Rule: a.Rule, RuleVersion: a.RuleVersion, Kind: r.rule.Kind, Why: a.Why,
+		Samples: []faultline.EvidenceSample{},
+	}
+	point := r.point
+	if point == nil {
+		point = u.shown()
+	}
+	if point != nil {
+		e.Point, e.Unit = point.Name, point.Unit
+		e.Samples = u.points[point.Name].ring.samples()
+	}
+	if r.point != nil && r.rule.of.Limits != nil {
+		e.Limits = r.rule.of.Limits(&r.rule.Settings)
+	}
+	return e
+}
+
+// shown is the first watched point that is shown as a trend, else the first watched one.
+func (u *unit) shown() *faultline.Point {
+	var first *faultline.Point
+	for i := range u.position.Points {
+		p := &u.position.Points[i]
+		if u.points[p.Name] == nil {
+			continue
+		}
+		if p.Trend {
+			return p
+		}
+		if first == nil {
+			first = p
+		}
+	}
+	return first
+}
+
+// find gives the rule of that name, or nil.
+func (u *unit) find(name string) *instance {
+	for _, r := range u.rules {
+		if r.name == name {
+			return r
+		}
+	}
+	return nil
+}
+
+// format of a saved unit.
+const unitFormat = 1
+
+// snapshot writes the unit's state, all but its place.
+func (u *unit) snapshot() ([]byte, error) {
+	dst := []byte{unitFormat}
+	dst = appendString(dst, u.epoch)
+	dst = appendUint(dst, u.sequence)
+	dst = appendInt(dst, u.frameAt)
+	dst = appendUint(dst, uint64(len(u.points)))
+	for name, w := range u.points {
+		dst = appendString(dst, name)
+		dst = appendBytes(dst, w.ring.snapshot(nil))
+	}
+	dst = appendUint(dst, uint64(len(u.rules)))
+	var scratch []byte
+	for _, r := range u.rules {
+		dst = appendString(dst, r.name)
+		dst = appendString(dst, r.rule.Kind)
+		scratch = r.kind.Snapshot(scratch[:0])
+		dst = appendBytes(dst, scratch)
+		scratch = r.machine.snapshot(scratch[:0])
+		dst = appendBytes(dst, scratch)
+		var alarm []byte
+		if r.alarm != nil {
+			var err error
+			if alarm, err = json.Marshal(r.alarm); err != nil {
+				return nil, fmt.Errorf("save %s: alarm of %s: %w", u.id, r.name, err)
+			}
+		}
+		dst = appendBytes(dst, alarm)
+	}
+	return dst, nil
+}
+
+// restore takes over a saved state. Rules are found by name: one that was edited keeps its alarm and,
+// if its kind is the same, what it knew; a new one begins anew. It gives the alarms of rules that are
+// no more.
+func (u *unit) restore(state []byte) (orphans []faultline.Alarm, err error) {
+	in := &input{b: state}
+	if v := in.uint(); v != unitFormat && in.err == nil {
+		return nil, fmt.Errorf("%w: state of %s has format %d, known is %d", faultline.ErrInvalid, u.id, v, unitFormat)
+	}
+	u.epoch, u.sequence, u.frameAt = in.string(256), in.uint(), in.int()
+	for range in.count(1 << 20) {
+		name := in.string(256)
+		inner := &input{b: in.bytes(1 << 30)}
+		var r ring
+		r.restore(inner)
+		if inner.err != nil {
+			return nil, fmt.Errorf("restore %s: ring of %s: %w", u.id, name, inner.err)
+		}
+		if w := u.points[name]; w != nil {
+			w.ring = r
+		}
+	}
+	for range in.count(1 << 20) {
+		name, kindName := in.string(256), in.string(64)
+		kindState, machineState, alarmState := in.bytes(1<<20), in.bytes(1<<10), in.bytes(1<<20)
+		if in.err != nil {
+			break
+		}
+		var alarm *faultline.Alarm
+		if len(alarmState) > 0 {
+			if err := json.Unmarshal(alarmState, &alarm); err != nil {
+				return nil, fmt.Errorf("restore %s: alarm of %s: %w", u.id, name, err)
+			}
+		}
+		r := u.find(name)
+		if r == nil {
+			if alarm != nil && alarm.Active {
+				orphans = append(orphans, *alarm)
+			}
+			continue
+		}
+		if err := r.machine.restore(machineState); err != nil {
+			return nil, fmt.Errorf("restore %s: rule %s: %w", u.id, name, err)
+		}
+		r.alarm = alarm
+		if r.rule.Kind != kindName {
+			continue
+		}
+		if err := r.kind.Restore(kindState); err != nil {
+			return nil, fmt.Errorf("restore %s: rule %s: %w", u.id, name, err)
+		}
+	}
+	if in.err != nil {
+		return nil, fmt.Errorf("restore %s: %w", u.id, in.err)
+	}
+	return orphans, nil
+}

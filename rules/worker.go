@@ -1,0 +1,430 @@
+package rules
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/bus"
+)
+
+// worker works on one partition while its lease is held. All but the saver runs in the goroutine
+// that consumes.
+type worker struct {
+	engine    *Engine
+	partition int
+	lease     Lease
+	world     *world
+	log       *slog.Logger
+
+	units    map[string]*unit   // by id
+	behind   map[string][]*unit // by id of their gateway's unit
+	gateways []*unit
+	order    []*unit // all, in the order of saving
+	orphans  []faultline.Alarm
+	place    faultline.Place // everything up to here was dealt with and is in the store
+	now      time.Time       // hub time: never goes back
+
+	decoder bus.Decoder
+	frame   faultline.Frame
+	effects []effect
+	answers []faultline.CommandResult
+	broken  bool // the units are ahead of the store: they must not be saved
+
+	saver *saver
+}
+
+func newWorker(e *Engine, partition int, lease Lease, w *world) *worker {
+	return &worker{
+		engine: e, partition: partition, lease: lease, world: w, log: e.log.With("partition", partition),
+		units: map[string]*unit{}, behind: map[string][]*unit{},
+	}
+}
+
+// partitionUnit is the unit that is no position's: its place is where the partition as a whole stands.
+const partitionUnit = "partition"
+
+// run restores the units and consumes until ctx ends, the lease is lost or the store refuses; then it
+// saves what it may.
+func (w *worker) run(ctx context.Context) error {
+	from, drop, err := w.load(ctx)
+	if err != nil {
+		return err
+	}
+	w.saver = newSaver(w, drop)
+	defer func() { w.engine.metrics.units.Sub(float64(len(w.order))) }()
+	w.engine.metrics.units.Add(float64(len(w.order)))
+	w.log.Info("working on a partition", "units", len(w.order), "from", from.Sequence)
+	err = w.consume(ctx, from)
+	w.saver.wait()
+	if w.broken || errors.Is(err, faultline.ErrFenced) {
+		return err
+	}
+	last, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), 3*time.Second, errors.New("saving the state of rules took too long"))
+	defer cancel()
+	if saveErr := w.saver.all(last); saveErr != nil {
+		return errors.Join(err, saveErr)
+	}
+	return err
+}
+
+func (w *worker) consume(ctx context.Context, from faultline.Place) error {
+	for {
+		err := w.engine.Source.Consume(ctx, w.partition, from, w.handle)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		var lost *bus.PlaceLostError
+		if !errors.As(err, &lost) {
+			return err
+		}
+		w.engine.metrics.lost.Inc()
+		w.log.Error("messages that the rules had not seen are gone from the stream; going on after them", "error", err)
+		from = w.resume(lost)
+	}
+}
+
+// resume gives the place to go on from after a loss. Where the end of the stream was lost, its
+// sequences are given to new messages: the units must not take those for ones that they have seen.
+func (w *worker) resume(lost *bus.PlaceLostError) faultline.Place {
+	if lost.From.Stream != lost.Stream || lost.From.Sequence <= lost.Last {
+		return lost.Resume()
+	}
+	end := faultline.Place{Stream: lost.Stream, Sequence: lost.Last}
+	for _, u := range w.order {
+		if u.seen(end) {
+			u.place = end
+		}
+	}
+	return end
+}
+
+// load makes the units and restores what was saved of them. It gives the place to begin after and the
+// saved units that are no more.
+func (w *worker) load(ctx context.Context) (from faultline.Place, drop []string, err error) {
+	saved, err := w.lease.Units(ctx)
+	if err != nil {
+		return from, nil, fmt.Errorf("read the units of partition %d: %w", w.partition, err)
+	}
+	byID := map[string]*Unit{}
+	for i := range saved {
+		byID[saved[i].ID] = &saved[i]
+	}
+	if u := byID[partitionUnit]; u != nil {
+		w.place = u.Place
+		delete(byID, partitionUnit)
+	}
+	positions := slices.Concat(w.world.positions, gateways(w.world.positions))
+	for i := range positions {
+		if p := &positions[i]; w.engine.Source.Partition(p.Site) == w.partition {
+			w.add(p, byID)
+		}
+	}
+	for id := range byID {
+		if site, gateway, ok := parseGatewayUnitID(id); ok && w.engine.Source.Partition(site) == w.partition {
+			p := gatewayPosition(site, gateway) // one that was only ever heard of
+			w.add(&p, byID)
+			continue
+		}
+		drop = append(drop, id)
+	}
+	from = w.place
+	for _, u := range w.order {
+		switch {
+		case u.place == from:
+		case u.place.Stream != from.Stream: // from before the hub was restored, or never saved
+			from = faultline.Place{}
+		case u.place.Sequence < from.Sequence:
+			from = u.place
+		}
+	}
+	return from, drop, nil
+}
+
+// add makes a unit. One that was never saved begins where the partition stands: what came before was
+// not for it.
+func (w *worker) add(p *faultline.Position, saved map[string]*Unit) *unit {
+	u, _ := newUnit(w.world.set, p)
+	if w.units[u.id] != nil {
+		return w.units[u.id]
+	}
+	u.place = w.place
+	if s := saved[u.id]; s != nil {
+		delete(saved, u.id)
+		orphans, err := u.restore(s.State)
+		if err != nil {
+			w.log.Error("the saved state of a unit is of no use; its rules begin anew", "unit", u.id, "error", err)
+			u, _ = newUnit(w.world.set, p)
+			orphans = nil
+		}
+		u.place, u.saved = s.Place, s.Place
+		w.orphans = append(w.orphans, orphans...)
+	}
+	w.units[u.id] = u
+	w.order = append(w.order, u)
+	if u.gateway {
+		w.gateways = append(w.gateways, u)
+		slices.SortFunc(w.gateways, func(a, b *unit) int { return cmp.Compare(a.id, b.id) })
+	} else {
+		g := gatewayUnitID(p.Site, p.Gateway)
+		w.behind[g] = append(w.behind[g], u)
+	}
+	return u
+}
+
+// handle deals with a batch: all of its messages, then their effects in one transaction, then the
+// world outside is told.
+func (w *worker) handle(ctx context.Context, messages []faultline.Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	began := time.Now()
+	w.effects, w.answers = w.effects[:0], w.answers[:0]
+	for i := range messages {
+		w.message(&messages[i])
+	}
+	out, err := w.commit(ctx)
+	if err != nil {
+		w.broken = true
+		return err
+	}
+	w.place = messages[len(messages)-1].Place
+	w.told(ctx, out)
+	w.saver.some(ctx)
+	w.engine.metrics.batch.Observe(time.Since(began).Seconds())
+	w.engine.reached(w.partition, w.now)
+	return nil
+}
+
+// message shows one message to the units that it concerns and that have not seen it.
+func (w *worker) message(m *faultline.Message) {
+	if m.StoredAt.After(w.now) {
+		w.now = m.StoredAt
+	}
+	w.orphaned()
+	switch m.Kind {
+	case faultline.KindFrame:
+		w.frameMessage(m)
+	case faultline.KindHeartbeat:
+		w.heartbeat(m)
+	case faultline.KindTick:
+		for _, u := range w.gateways {
+			if !u.seen(m.Place) {
+				u.place = m.Place
+				w.effects = u.tick(w.now, w.now, w.effects)
+			}
+		}
+	case faultline.KindCommand:
+		w.commandMessage(m)
+	}
+}
+
+func (w *worker) frameMessage(m *faultline.Message) {
+	frames := w.engine.metrics.frames
+	w.sign(m)
+	u := w.units[unitID(m.Site, m.Position)]
+	if u == nil {
+		frames.WithLabelValues("unknown_position").Inc()
+		return
+	}
+	if u.seen(m.Place) {
+		return
+	}
+	u.place = m.Place
+	if err := w.decoder.Decode(m.Payload, &w.frame); err != nil {
+		frames.WithLabelValues("undecodable").Inc() // ingest keeps it as a dead letter
+		return
+	}
+	var fate frameFate
+	w.effects, fate = u.frame(m.ID, &w.frame, w.now, w.effects)
+	frames.WithLabelValues([...]string{"judged", "duplicate", "old"}[fate]).Inc()
+	if fate == frameJudged {
+		w.engine.metrics.evaluations.Add(float64(u.evaluations(&w.frame)))
+	}
+}
+
+// evaluations counts how often rules were shown a sample of the frame.
+func (u *unit) evaluations(f *faultline.Frame) int {
+	n := len(u.asset)
+	for i := range f.Samples {
+		if p := u.points[f.Samples[i].Point]; p != nil {
+			n += len(p.rules)
+		}
+	}
+	return n
+}
+
+// sign notes that a message's gateway is alive. A gateway that is heard for the first time gets its
+// unit now.
+func (w *worker) sign(m *faultline.Message) *unit {
+	if m.ID.Gateway == "" {
+		return nil
+	}
+	g := w.units[gatewayUnitID(m.Site, m.ID.Gateway)]
+	if g == nil {
+		if faultline.CheckName("gateway", m.ID.Gateway) != nil || faultline.CheckName("site", m.Site) != nil {
+			return nil
+		}
+		p := gatewayPosition(m.Site, m.ID.Gateway)
+		g = w.add(&p, nil)
+		w.engine.metrics.units.Inc()
+	}
+	if !g.seen(m.Place) {
+		g.place = m.Place
+		w.effects = g.heard(w.now, w.effects)
+	}
+	return g
+}
+
+func (w *worker) heartbeat(m *faultline.Message) {
+	g := w.sign(m)
+	var h faultline.Heartbeat
+	if err := json.Unmarshal(m.Payload, &h); err != nil || g == nil || h.At.IsZero() {
+		return
+	}
+	for _, u := range w.behind[g.id] {
+		if !u.seen(m.Place) {
+			u.place = m.Place
+			w.effects = u.tick(h.At, w.now, w.effects)
+		}
+	}
+}
+
+// orphaned clears the alarms of rules that are no more.
+func (w *worker) orphaned() {
+	for _, a := range w.orphans {
+		a.Active, a.ClearedAt = false, w.now.UTC()
+		w.effects = append(w.effects, effect{alarm: a, event: faultline.AlarmEvent{
+			Alarm: a.ID, At: w.now.UTC(), StoredAt: w.now.UTC(), Transition: faultline.TransitionCleared, Severity: a.Severity,
+			Why: "the rule was removed or no longer fits the position",
+		}})
+	}
+	w.orphans = nil
+}
+
+// commit writes the batch's effects. It tries again for as long as the store may come back.
+func (w *worker) commit(ctx context.Context) (outcome, error) {
+	if len(w.effects) == 0 {
+		return outcome{}, nil
+	}
+	var out outcome
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := w.lease.Effects(ctx, func(tx Tx) error {
+			d := newDesk(tx, w.current())
+			for i := range w.effects {
+				if err := d.carry(&w.effects[i]); err != nil {
+					return err
+				}
+			}
+			out = d.out
+			return nil
+		})
+		switch {
+		case err == nil:
+			return out, nil
+		case ctx.Err() != nil || errors.Is(err, faultline.ErrFenced):
+			return out, err
+		case permanent(err):
+			return w.commitEach(ctx)
+		}
+		w.engine.metrics.retries.WithLabelValues("effects").Inc()
+		w.log.Warn("writing alarms and tickets failed; trying again", "error", err, "in", wait)
+		if !pause(ctx, wait) {
+			return out, ctx.Err()
+		}
+	}
+}
+
+// commitEach writes the effects one by one and leaves out what the store will never take, so that one
+// bad effect does not stop all others.
+func (w *worker) commitEach(ctx context.Context) (all outcome, err error) {
+	all = newDesk(nil, nil).out
+	for i := range w.effects {
+		e := &w.effects[i]
+		var out outcome
+		for {
+			err := w.lease.Effects(ctx, func(tx Tx) error {
+				d := newDesk(tx, w.current())
+				err := d.carry(e)
+				out = d.out
+				return err
+			})
+			if err == nil {
+				all.merge(out)
+				break
+			}
+			if ctx.Err() != nil || errors.Is(err, faultline.ErrFenced) {
+				return all, err
+			}
+			if permanent(err) {
+				w.engine.metrics.refused.Inc()
+				w.log.Error("an alarm's effect is refused for good and left out", "alarm", e.event.Alarm, "transition", e.event.Transition, "error", err)
+				break
+			}
+			w.engine.metrics.retries.WithLabelValues("effects").Inc()
+			if !pause(ctx, time.Second) {
+				return all, ctx.Err()
+			}
+		}
+	}
+	return all, nil
+}
+
+func (o *outcome) merge(p outcome) {
+	o.events = append(o.events, p.events...)
+	for k, v := range p.tickets {
+		o.tickets[k] = v
+	}
+	for k, v := range p.replies {
+		o.replies[k] = v
+	}
+	for k, n := range p.counts {
+		o.counts[k] += n
+	}
+	o.skipped += p.skipped
+}
+
+// current is the latest world: contracts may have changed since the worker began. Its positions are
+// those of the worker's, or the worker is about to end.
+func (w *worker) current() *world { return w.engine.world.Load() }
+
+// told tells the outside what was committed.
+func (w *worker) told(ctx context.Context, out outcome) {
+	m := w.engine.metrics
+	for i := range w.effects {
+		e := &w.effects[i]
+		if e.rule != nil && e.rule.alarm != nil {
+			if t, ok := out.tickets[e.rule.alarm.ID]; ok {
+				e.rule.alarm.Ticket = t
+			}
+		}
+		if e.event.Transition != "" {
+			m.transitions.WithLabelValues(e.event.Transition).Inc()
+		}
+	}
+	for what, n := range out.counts {
+		m.tickets.WithLabelValues(what).Add(float64(n))
+	}
+	m.replayed.Add(float64(out.skipped))
+	if w.engine.Publish != nil {
+		for _, e := range out.events {
+			if err := w.engine.Publish(e); err != nil {
+				m.retries.WithLabelValues("event").Inc() // pages look again when they reconnect
+			}
+		}
+	}
+	for _, a := range w.answers {
+		if text := out.replies[a.ID]; text != "" {
+			a.Message = text
+		}
+		if err := w.engine.Source.Answer(ctx, a); err != nil && ctx.Err() == nil {
+			w.log.Warn("a command could not be answered", "command", a.ID, "error", err)
+		}
+	}
+}
