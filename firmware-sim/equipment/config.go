@@ -138,7 +138,7 @@ func (d *DeviceConfig) complete(c *Config) error {
 	if d.Interval == 0 {
 		d.Interval = time.Second
 	}
-	if d.Interval < c.Tick {
+	if k.protocol == ProtocolMQTT && d.Interval < c.Tick {
 		errs = append(errs, fmt.Errorf("interval %v: must be at least the tick, %v", d.Interval, c.Tick))
 	}
 	if d.Serial == "" {

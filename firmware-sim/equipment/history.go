@@ -20,7 +20,8 @@ type Past struct {
 
 // History calls fn for every row in order, with the values by point name that a correct
 // reader would have got: quantised, enumerations as numbers, without texts, tick and open
-// sensors. Counters rise to meet those of the device when it starts. The map is reused: it
+// sensors. Counters rise to meet those of the device when it starts; a device with fewer
+// Hours than the past is long has them begin at 0 and end higher. The map is reused: it
 // holds only during the call. An error of fn ends it and is returned.
 func History(h Past, fn func(at time.Time, values map[string]float64) error) error {
 	c := Config{Seed: h.Seed, Site: h.Site, Devices: []DeviceConfig{h.Device}}
@@ -51,14 +52,17 @@ func History(h Past, fn func(at time.Time, values map[string]float64) error) err
 	slices.SortStableFunc(script, func(a, b Event) int { return int(min(max(a.At-b.At, -1), 1)) })
 
 	// Counters of the past must end where the live device begins: run once to learn how far
-	// they rise, then again from that much lower. The noise does not depend on them.
-	first := h.unit(d, k)
+	// they rise, then again from that much lower. Both runs are equally worn, or the second
+	// would take another amount of energy; the noise depends on neither.
+	first, second := h.unit(d, k), h.unit(d, k)
+	end := snapshot(first.m.totals())
+	steps := (h.To.Sub(h.From) + h.Step - 1) / h.Step
+	*first.m.totals()[0] = max(0, end[0]-(steps*h.Step).Hours())
 	before := snapshot(first.m.totals())
 	h.play(first, script, nil)
 	after := snapshot(first.m.totals())
-	second := h.unit(d, k)
 	for i, t := range second.m.totals() {
-		*t = max(0, before[i]-(after[i]-before[i]))
+		*t = max(0, end[i]-(after[i]-before[i]))
 	}
 	if err := h.play(second, script, fn); err != nil {
 		return fmt.Errorf("history of %s: %w", d.Name, err)

@@ -42,7 +42,7 @@ type model interface {
 	read(v []float64)
 	// write sets the writable point with this index to a value within its range.
 	write(point int, v float64)
-	// totals points at the cumulated counters, in a fixed order.
+	// totals points at the cumulated counters, in a fixed order, running hours first.
 	totals() []*float64
 }
 
