@@ -127,6 +127,10 @@ func (s *Store) Alarm(ctx context.Context, id string) (faultline.Alarm, error) {
 	return a, nil
 }
 
+func alarmEventsSQL(where string) string {
+	return `SELECT doc FROM alarm_event` + where + ` ORDER BY at DESC, id DESC`
+}
+
 // AlarmEvents lists the newest transitions of an alarm, or of all alarms if alarmID is "", the newest
 // first. limit 0 means all.
 func (s *Store) AlarmEvents(ctx context.Context, alarmID string, limit int) ([]faultline.AlarmEvent, error) {
@@ -134,7 +138,7 @@ func (s *Store) AlarmEvents(ctx context.Context, alarmID string, limit int) ([]f
 	if alarmID != "" {
 		w.add("alarm = ?", alarmID)
 	}
-	query, args := page(`SELECT doc FROM alarm_event`+w.String()+` ORDER BY at DESC, id DESC`, w.args, limit, 0)
+	query, args := page(alarmEventsSQL(w.String()), w.args, limit, 0)
 	events, err := list[faultline.AlarmEvent](ctx, s.reader(), query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("events of alarm %s: %w", alarmID, err)

@@ -11,10 +11,11 @@ func inspectionOpen(i *faultline.Inspection) bool {
 	return i.Status != faultline.InspectionDone && i.Status != faultline.InspectionSkipped
 }
 
+const openInspectionSQL = `SELECT doc FROM inspection WHERE site = ? AND position = ? AND plan = ? AND open = 1`
+
 // Inspection gives the open occurrence of a plan at a position; false if there is none.
 func (t *Tx) Inspection(site, position, plan string) (faultline.Inspection, bool, error) {
-	i, found, err := one[faultline.Inspection](t.ctx, t.c,
-		`SELECT doc FROM inspection WHERE site = ? AND position = ? AND plan = ? AND open = 1`, site, position, plan)
+	i, found, err := one[faultline.Inspection](t.ctx, t.c, openInspectionSQL, site, position, plan)
 	if err != nil {
 		return i, false, fmt.Errorf("inspection %s at %s/%s: %w", plan, site, position, err)
 	}

@@ -29,7 +29,11 @@ var sqliteDialect = dialect{
 
 // sqliteDSN names a file; pragmas are set on every connection that the pool opens.
 func sqliteDSN(path string, options url.Values) string {
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: options.Encode()}
+	path = filepath.ToSlash(path)
+	if path[0] != '/' { // C:/… must not read as a host
+		path = "/" + path
+	}
+	u := url.URL{Scheme: "file", Path: path, RawQuery: options.Encode()}
 	return u.String()
 }
 

@@ -48,11 +48,17 @@ func ticketRank(t *faultline.Ticket) int {
 	return 5
 }
 
-// searchText is what a ticket is found by: its number, title, position, site, serial, rule, failure
-// mode and assignee, in lower case.
+// maxSearch is the length of a search text in bytes: PostgreSQL indexes no more than 2,700.
+const maxSearch = 1000
+
+// searchText is what a ticket is found by: its number, position, site, serial, rule, failure mode,
+// assignee and title, in lower case. A very long title loses its end.
 func searchText(t *faultline.Ticket) string {
-	s := strings.Join([]string{t.Number, t.Title, t.Position, t.Site, t.Serial, t.Rule, t.FailureMode, t.Assignee}, " ")
-	return foldText(s)
+	s := foldText(strings.Join([]string{t.Number, t.Position, t.Site, t.Serial, t.Rule, t.FailureMode, t.Assignee, t.Title}, " "))
+	if len(s) > maxSearch {
+		s = strings.ToValidUTF8(s[:maxSearch], "")
+	}
+	return s
 }
 
 func foldText(s string) string {

@@ -15,7 +15,7 @@ type TicketFilter struct {
 	Status         []faultline.Status     // any of them
 	Open           *bool
 	MadeUp, Test   *bool
-	Text           string // in the number, title, position, site, serial, rule, failure mode or assignee; case does not matter
+	Text           string // in the number, position, site, serial, rule, failure mode, assignee or title; case does not matter
 	Limit, Offset  int    // no Limit: all
 }
 
@@ -66,6 +66,9 @@ func (s *Store) Tickets(ctx context.Context, f TicketFilter) (tickets []faultlin
 	if err := c.row(ctx, query, args...).Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("count tickets: %w", err)
 	}
+	if f.Limit > 0 && f.Offset >= total {
+		return []faultline.Ticket{}, total, nil
+	}
 	query, args = f.pageQuery(s.dialect)
 	tickets, err = list[faultline.Ticket](ctx, c, query, args...)
 	if err != nil {
@@ -95,9 +98,14 @@ func (s *Store) Ticket(ctx context.Context, idOrNumber string) (faultline.Ticket
 	return s.reader().ticket(ctx, idOrNumber, "")
 }
 
+const (
+	ticketEventsSQL = `SELECT doc FROM ticket_event WHERE ticket = ? ORDER BY at, id`
+	evidenceSQL     = `SELECT doc FROM evidence WHERE ticket = ? ORDER BY at, id`
+)
+
 // TicketEvents gives the history of the ticket with this id, the oldest first.
 func (s *Store) TicketEvents(ctx context.Context, id string) ([]faultline.TicketEvent, error) {
-	events, err := list[faultline.TicketEvent](ctx, s.reader(), `SELECT doc FROM ticket_event WHERE ticket = ? ORDER BY at, id`, id)
+	events, err := list[faultline.TicketEvent](ctx, s.reader(), ticketEventsSQL, id)
 	if err != nil {
 		return nil, fmt.Errorf("events of ticket %s: %w", id, err)
 	}
@@ -106,7 +114,7 @@ func (s *Store) TicketEvents(ctx context.Context, id string) ([]faultline.Ticket
 
 // Evidence gives the evidence of the ticket with this id, the oldest first.
 func (s *Store) Evidence(ctx context.Context, ticketID string) ([]faultline.Evidence, error) {
-	evidence, err := list[faultline.Evidence](ctx, s.reader(), `SELECT doc FROM evidence WHERE ticket = ? ORDER BY at, id`, ticketID)
+	evidence, err := list[faultline.Evidence](ctx, s.reader(), evidenceSQL, ticketID)
 	if err != nil {
 		return nil, fmt.Errorf("evidence of ticket %s: %w", ticketID, err)
 	}

@@ -7,11 +7,17 @@ import (
 	"github.com/faultline-iot/faultline"
 )
 
+const (
+	openTicketsSQL = `SELECT doc FROM ticket WHERE site = ? AND position = ? AND rank < ? ORDER BY n`
+	openByKeySQL   = `SELECT t.doc FROM ticket_key k JOIN ticket t ON t.n = k.ticket WHERE k.key = ? AND k.open = 1`
+	lastByKeySQL   = `SELECT t.doc FROM ticket_key k JOIN ticket t ON t.n = k.ticket WHERE k.key = ? ORDER BY k.ticket DESC LIMIT 1`
+	countSinceSQL  = `SELECT count(*) FROM ticket WHERE site = ? AND received_at >= ? AND kind = ? AND test = 0 AND made_up = 0`
+)
+
 // OpenTickets lists the open tickets of exactly this position ("" for those of gateways), the oldest
 // first.
 func (t *Tx) OpenTickets(site, position string) ([]faultline.Ticket, error) {
-	tickets, err := list[faultline.Ticket](t.ctx, t.c,
-		`SELECT doc FROM ticket WHERE site = ? AND position = ? AND rank < ? ORDER BY n`, site, position, endedRank)
+	tickets, err := list[faultline.Ticket](t.ctx, t.c, openTicketsSQL, site, position, endedRank)
 	if err != nil {
 		return nil, fmt.Errorf("open tickets of %s/%s: %w", site, position, err)
 	}
@@ -20,12 +26,12 @@ func (t *Tx) OpenTickets(site, position string) ([]faultline.Ticket, error) {
 
 // TicketByKey gives the open ticket that holds the key; false if there is none.
 func (t *Tx) TicketByKey(key string) (faultline.Ticket, bool, error) {
-	return t.byKey(key, `SELECT t.doc FROM ticket_key k JOIN ticket t ON t.n = k.ticket WHERE k.key = ? AND k.open = 1`)
+	return t.byKey(key, openByKeySQL)
 }
 
 // LastTicketByKey gives the newest ticket of any status that holds the key; false if there is none.
 func (t *Tx) LastTicketByKey(key string) (faultline.Ticket, bool, error) {
-	return t.byKey(key, `SELECT t.doc FROM ticket_key k JOIN ticket t ON t.n = k.ticket WHERE k.key = ? ORDER BY k.ticket DESC LIMIT 1`)
+	return t.byKey(key, lastByKeySQL)
 }
 
 func (t *Tx) byKey(key, query string) (faultline.Ticket, bool, error) {
@@ -40,8 +46,7 @@ func (t *Tx) byKey(key, query string) (faultline.Ticket, bool, error) {
 // made-up ones.
 func (t *Tx) CountTicketsSince(site string, since time.Time) (int, error) {
 	var n int
-	err := t.c.row(t.ctx, `SELECT count(*) FROM ticket WHERE site = ? AND received_at >= ? AND kind = ? AND test = 0 AND made_up = 0`,
-		site, nanos(since), string(faultline.TicketFault)).Scan(&n)
+	err := t.c.row(t.ctx, countSinceSQL, site, nanos(since), string(faultline.TicketFault)).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count tickets of %s: %w", site, err)
 	}

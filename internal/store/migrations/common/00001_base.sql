@@ -137,6 +137,7 @@ CREATE TABLE ticket (
 CREATE INDEX ticket_rank ON ticket (rank, received_at DESC, n DESC, kind, status, site, position, test, made_up);
 CREATE INDEX ticket_site ON ticket (site, rank, received_at DESC, n DESC, kind, status, position, test, made_up);
 CREATE INDEX ticket_position ON ticket (site, position, rank, received_at DESC, n DESC, kind, status, test, made_up);
+CREATE INDEX ticket_search ON ticket (rank, received_at DESC, n DESC, search, kind, status, site, position, test, made_up);
 CREATE INDEX ticket_received ON ticket (site, received_at, kind, test, made_up);
 
 CREATE TABLE ticket_key (
