@@ -1,0 +1,365 @@
+package kind_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/rules/kind"
+)
+
+var (
+	start = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	heat  = &faultline.Point{Name: "bearing_temperature", Title: "Bearing temperature", Unit: "°C", Type: faultline.TypeFloat}
+	hours = &faultline.Point{Name: "running_hours", Title: "Running hours", Unit: "h", Type: faultline.TypeFloat}
+	word  = &faultline.Point{Name: "alarm_word", Title: "Alarm word", Type: faultline.TypeInt, Bits: true,
+		Texts: map[int64]string{0: "overheated", 3: "oil pressure low", 7: "sensor fault"}}
+	mode = &faultline.Point{Name: "mode", Title: "Mode", Type: faultline.TypeInt, Texts: map[int64]string{0: "off", 1: "running", 2: "tripped"}}
+	ups  = &faultline.Point{Name: "status", Title: "Status", Type: faultline.TypeString}
+)
+
+func f(v float64) *float64 { return &v }
+
+func full() kind.Settings {
+	return kind.Settings{Limits: kind.Limits{LowLow: f(-10), Low: f(0), High: f(85), HighHigh: f(95)}, DeadBand: 3}
+}
+
+// subjects are what the conformance suite runs over: every kind, on the points that it can be on. A
+// kind that is missing here fails TestEveryKindIsConforming.
+var subjects = []struct {
+	name, kind string
+	settings   kind.Settings
+	point      *faultline.Point
+	value      func(*rand.Rand) faultline.Value
+}{
+	{"threshold of four limits", "threshold", full(), heat, func(r *rand.Rand) faultline.Value { return faultline.Float(r.Float64()*130 - 20) }},
+	{"threshold of one", "threshold", kind.Settings{Limits: kind.Limits{High: f(85)}}, heat, func(r *rand.Rand) faultline.Value { return faultline.Float(80 + r.Float64()*10) }},
+	{"silence of a point", "silence", kind.Settings{After: 10 * time.Second}, heat, func(r *rand.Rand) faultline.Value { return faultline.Float(r.Float64()) }},
+	{"silence of an asset", "silence", kind.Settings{After: 10 * time.Second}, nil, func(r *rand.Rand) faultline.Value { return faultline.Float(r.Float64()) }},
+	{"meter", "meter", kind.Settings{Every: 10}, hours, func(r *rand.Rand) faultline.Value { return faultline.Float(3990 + float64(r.IntN(40))) }},
+	{"bits of a word", "state", kind.Settings{Is: []string{"oil pressure low", "7"}}, word, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(256))) }},
+	{"value of an enumeration", "state", kind.Settings{Is: []string{"Tripped"}}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
+	{"text", "state", kind.Settings{Is: []string{"on_battery", "battery_low"}}, ups, func(r *rand.Rand) faultline.Value {
+		return faultline.String([]string{"online", "on_battery", "battery_low", "?"}[r.IntN(4)])
+	}},
+}
+
+func make1(t testing.TB, name string, s *kind.Settings, p *faultline.Point) kind.Kind {
+	t.Helper()
+	k, err := kind.Find(name).New(s, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// input is a sample or, without a point, a tick.
+type input struct {
+	at     time.Time
+	sample *faultline.Sample
+}
+
+func (in input) show(k kind.Kind) kind.Verdict {
+	if in.sample == nil {
+		return k.Tick(in.at)
+	}
+	return k.Observe(in.at, in.sample)
+}
+
+var qualities = []faultline.Quality{faultline.Good, faultline.Good, faultline.Good, faultline.Good, faultline.UncertainOutOfRange, faultline.BadTimeout, faultline.BadNotAvailable, ""}
+
+// stream makes a random stream with gaps, bad and uncertain quality, repeated and older times.
+func stream(r *rand.Rand, p *faultline.Point, value func(*rand.Rand) faultline.Value, n int) []input {
+	name := "any"
+	if p != nil {
+		name = p.Name
+	}
+	at := start
+	var list []input
+	for range n {
+		switch r.IntN(12) {
+		case 0: // the same moment again
+		case 1:
+			at = at.Add(-time.Duration(r.IntN(5000)) * time.Millisecond)
+		case 2:
+			at = at.Add(time.Duration(r.IntN(100)) * time.Second)
+		default:
+			at = at.Add(time.Second)
+		}
+		if r.IntN(4) == 0 {
+			list = append(list, input{at: at})
+			continue
+		}
+		s := &faultline.Sample{Point: name, Quality: qualities[r.IntN(len(qualities))]}
+		if r.IntN(8) == 0 {
+			s.Point = "another_point"
+		}
+		if !s.Quality.IsBad() {
+			s.Value = value(r)
+		}
+		list = append(list, input{at, s})
+	}
+	return list
+}
+
+func TestEveryKindIsConforming(t *testing.T) {
+	for _, typ := range kind.Types {
+		found := false
+		for _, s := range subjects {
+			found = found || s.kind == typ.Name
+		}
+		if !found {
+			t.Errorf("kind %s has no subject in the conformance suite", typ.Name)
+		}
+		if kind.Find(typ.Name) == nil {
+			t.Errorf("kind %s is not found by its name", typ.Name)
+		}
+	}
+	if kind.Find("nonsense") != nil {
+		t.Error("a kind that does not exist was found")
+	}
+}
+
+// A stream cut at random places with the state carried over gives the same verdicts as the uncut one.
+func TestRestartInvariance(t *testing.T) {
+	for _, s := range subjects {
+		t.Run(s.name, func(t *testing.T) {
+			seen := map[kind.Judgement]bool{}
+			for seed := range uint64(200) {
+				r := rand.New(rand.NewPCG(seed, 1))
+				uncut, cut := make1(t, s.kind, &s.settings, s.point), make1(t, s.kind, &s.settings, s.point)
+				for i, in := range stream(r, s.point, s.value, 200) {
+					if r.IntN(10) == 0 {
+						state := cut.Snapshot([]byte("before"))
+						cut = make1(t, s.kind, &s.settings, s.point)
+						if err := cut.Restore(state[len("before"):]); err != nil {
+							t.Fatalf("seed %d, input %d: %v", seed, i, err)
+						}
+					}
+					want, got := in.show(uncut), in.show(cut)
+					if want != got {
+						t.Fatalf("seed %d, input %d: uncut %+v, cut %+v", seed, i, want, got)
+					}
+					seen[want.Judgement] = true
+					if want.Judgement == kind.Bad && (want.Severity == faultline.SeverityNone || uncut.Explain(want, time.Minute) == "") {
+						t.Fatalf("seed %d, input %d: bad without severity or reason: %+v", seed, i, want)
+					}
+				}
+			}
+			for _, j := range []kind.Judgement{kind.NoNews, kind.Unknown, kind.Fine, kind.Bad} {
+				if !seen[j] && (s.kind != "silence" || j != kind.Unknown) {
+					t.Errorf("judgement %d never came up: the stream proves little", j)
+				}
+			}
+		})
+	}
+}
+
+// What is older than what was seen changes nothing: with it and without it, the verdicts are the same.
+func TestOldSamplesChangeNothing(t *testing.T) {
+	for _, s := range subjects {
+		t.Run(s.name, func(t *testing.T) {
+			for seed := range uint64(100) {
+				r := rand.New(rand.NewPCG(seed, 2))
+				with, without := make1(t, s.kind, &s.settings, s.point), make1(t, s.kind, &s.settings, s.point)
+				newest := time.Time{}
+				for i, in := range stream(r, s.point, s.value, 150) {
+					if in.sample == nil && !kind.Find(s.kind).Ticks {
+						continue // no news, whatever its time
+					}
+					got := in.show(with)
+					if in.at.Before(newest) {
+						if got.Judgement != kind.NoNews {
+							t.Fatalf("seed %d, input %d: an old sample was judged: %+v", seed, i, got)
+						}
+						continue
+					}
+					newest = in.at
+					if want := in.show(without); want != got {
+						t.Fatalf("seed %d, input %d: with old samples %+v, without %+v", seed, i, got, want)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A sample without a usable value is never found bad, nor fine; only silence is made of it.
+func TestBadDataIsNotJudged(t *testing.T) {
+	for _, s := range subjects {
+		if s.kind == "silence" {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(3, 3))
+			k := make1(t, s.kind, &s.settings, s.point)
+			at := start
+			for range 1000 {
+				at = at.Add(time.Second)
+				k.Observe(at, &faultline.Sample{Point: s.point.Name, Quality: faultline.Good, Value: s.value(r)})
+				at = at.Add(time.Second)
+				for _, bad := range []*faultline.Sample{
+					{Point: s.point.Name, Quality: faultline.BadTimeout},
+					{Point: s.point.Name, Quality: faultline.BadTimeout, Value: s.value(r)}, // a driver that breaks the contract
+					{Point: s.point.Name, Quality: faultline.Good},                          // no value
+				} {
+					at = at.Add(time.Second)
+					if v := k.Observe(at, bad); v.Judgement != kind.Unknown {
+						t.Fatalf("%+v was judged %+v", bad, v)
+					}
+				}
+				if v := k.Tick(at.Add(time.Hour)); v.Judgement != kind.NoNews {
+					t.Fatalf("a tick was judged %+v: nothing was seen", v)
+				}
+			}
+		})
+	}
+}
+
+func TestUncertainDataIsJudged(t *testing.T) {
+	s := full()
+	k := make1(t, "threshold", &s, heat)
+	if v := k.Observe(start, &faultline.Sample{Quality: faultline.UncertainClock, Value: faultline.Float(97)}); v.Judgement != kind.Bad {
+		t.Errorf("uncertain 97 °C: %+v", v)
+	}
+}
+
+// Damaged states are refused and change nothing.
+func TestRestoreRefusesDamage(t *testing.T) {
+	for _, s := range subjects {
+		t.Run(s.name, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(4, 4))
+			k := make1(t, s.kind, &s.settings, s.point)
+			for _, in := range stream(r, s.point, s.value, 50) {
+				in.show(k)
+			}
+			state := string(k.Snapshot(nil))
+			for cut := range len(state) {
+				if err := k.Restore([]byte(state[:cut])); err == nil {
+					t.Errorf("a state cut to %d of %d bytes was taken", cut, len(state))
+				}
+			}
+			if err := k.Restore([]byte(state + "x")); err == nil {
+				t.Error("a state with a byte too many was taken")
+			}
+			if got := string(k.Snapshot(nil)); got != state {
+				t.Errorf("the state changed: %x, was %x", got, state)
+			}
+		})
+	}
+}
+
+func FuzzRestore(fz *testing.F) {
+	for i, s := range subjects {
+		k := make1(fz, s.kind, &s.settings, s.point)
+		k.Observe(start, &faultline.Sample{Quality: faultline.Good, Value: s.value(rand.New(rand.NewPCG(1, 1)))})
+		fz.Add(i, k.Snapshot(nil))
+	}
+	fz.Fuzz(func(t *testing.T, i int, state []byte) {
+		s := subjects[uint(i)%uint(len(subjects))]
+		k := make1(t, s.kind, &s.settings, s.point)
+		if k.Restore(state) != nil {
+			return
+		}
+		v := k.Observe(start, &faultline.Sample{Quality: faultline.Good, Value: s.value(rand.New(rand.NewPCG(1, 1)))})
+		if v.Judgement == kind.Bad {
+			_ = k.Explain(v, time.Second)
+		}
+		again := make1(t, s.kind, &s.settings, s.point)
+		if err := again.Restore(k.Snapshot(nil)); err != nil {
+			t.Fatalf("its own snapshot is refused: %v", err)
+		}
+	})
+}
+
+// Settings that a kind does not use, and settings that make no sense.
+func TestSettings(t *testing.T) {
+	for _, c := range []struct {
+		kind     string
+		settings kind.Settings
+		want     []string
+	}{
+		{"threshold", full(), nil},
+		{"threshold", kind.Settings{}, []string{"limits: is missing"}},
+		{"threshold", kind.Settings{Limits: kind.Limits{High: f(90), HighHigh: f(80)}}, []string{"high-high limit 80 must be above the high limit 90"}},
+		{"threshold", kind.Settings{Limits: kind.Limits{Low: f(90), High: f(80)}}, []string{"high limit 80 must be above the low limit 90"}},
+		{"threshold", kind.Settings{Limits: kind.Limits{Low: f(0), High: f(10)}, DeadBand: 5}, []string{"leaves nothing normal"}},
+		{"threshold", kind.Settings{Limits: kind.Limits{Low: f(0)}, DeadBand: -1}, []string{"dead_band: must not be negative"}},
+		{"threshold", kind.Settings{Limits: kind.Limits{Low: f(0)}, After: time.Second, Is: []string{"x"}}, []string{"unused: after", "unused: is"}},
+		{"silence", kind.Settings{After: time.Minute}, nil},
+		{"silence", kind.Settings{}, []string{"after: is missing"}},
+		{"silence", kind.Settings{After: time.Minute, DeadBand: 1, Every: 1}, []string{"unused: dead_band", "unused: every"}},
+		{"meter", kind.Settings{Every: 100}, nil},
+		{"meter", kind.Settings{Every: -1, Limits: kind.Limits{Low: f(1)}}, []string{"every: must be a positive", "unused: limits"}},
+		{"state", kind.Settings{Is: []string{"a"}}, nil},
+		{"state", kind.Settings{Severities: kind.Severities{High: 1}}, []string{"is: is missing", "unused: severities"}},
+		{"state", kind.Settings{Is: []string{" "}}, []string{"entry 1 is empty"}},
+	} {
+		var got []string
+		typ := kind.Find(c.kind)
+		typ.Check(&c.settings, func(field, format string, args ...any) { got = append(got, field+": "+fmt.Sprintf(format, args...)) })
+		for _, u := range typ.Unused(&c.settings) {
+			got = append(got, "unused: "+u)
+		}
+		if len(got) != len(c.want) {
+			t.Errorf("%s %+v: got %q, want %q", c.kind, c.settings, got, c.want)
+			continue
+		}
+		all := strings.Join(got, "\n")
+		for _, w := range c.want {
+			if !strings.Contains(all, w) {
+				t.Errorf("%s %+v: got %q, want %q", c.kind, c.settings, got, c.want)
+			}
+		}
+	}
+}
+
+// A rule that cannot work on a point says so when it is made.
+func TestMisfits(t *testing.T) {
+	for _, c := range []struct {
+		kind  string
+		s     kind.Settings
+		point *faultline.Point
+		want  string
+	}{
+		{"threshold", full(), nil, "needs a point"},
+		{"threshold", full(), ups, "needs numbers"},
+		{"threshold", full(), word, "a word of bits"},
+		{"meter", kind.Settings{Every: 1}, ups, "needs numbers"},
+		{"meter", kind.Settings{Every: 1}, nil, "needs a point"},
+		{"state", kind.Settings{Is: []string{"x"}}, nil, "needs a point"},
+		{"state", kind.Settings{Is: []string{"x"}}, heat, "float"},
+		{"state", kind.Settings{Is: []string{"exploded"}}, mode, `no state "exploded"; it has "off", "running", "tripped"`},
+		{"state", kind.Settings{Is: []string{"64"}}, word, "not one of 0 to 62"},
+	} {
+		if _, err := kind.Find(c.kind).New(&c.s, c.point); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s on %v: got %v, want %q", c.kind, c.point, err, c.want)
+		}
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	for _, s := range subjects {
+		b.Run(strings.ReplaceAll(s.name, " ", "-"), func(b *testing.B) {
+			k := make1(b, s.kind, &s.settings, s.point)
+			r := rand.New(rand.NewPCG(1, 1))
+			samples := make([]faultline.Sample, 256)
+			for i := range samples {
+				samples[i] = faultline.Sample{Quality: faultline.Good, Value: s.value(r)}
+				if s.point != nil {
+					samples[i].Point = s.point.Name
+				}
+			}
+			at := start
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				at = at.Add(time.Second)
+				k.Observe(at, &samples[i%len(samples)])
+			}
+			b.ReportMetric(float64(len(k.Snapshot(nil))), "state-bytes")
+		})
+	}
+}
