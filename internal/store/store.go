@@ -7,8 +7,8 @@
 // call: each write is idempotent on its key, or refused with faultline.ErrConflict.
 //
 // Domain values are kept whole as a JSON document; the columns beside it are only what is filtered,
-// ordered or unique. Times in columns are UTC nanoseconds since 1970 with 0 for the zero time, so
-// times must lie between 1970 and 2262.
+// ordered or unique. Times in columns are UTC nanoseconds since 1970, 0 for the zero time; a time before
+// 1678 or after 2262 is filtered and ordered as the nearest that fits.
 package store
 
 import (
