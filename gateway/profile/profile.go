@@ -4,6 +4,7 @@
 package profile
 
 import (
+	"math"
 	"time"
 
 	"github.com/faultline-iot/faultline"
@@ -134,28 +135,34 @@ func (p *Profile) DomainPoints() []faultline.Point {
 	return out
 }
 
-// Factor gives scale and offset with the default scale of 1 filled in.
-func (p *Point) Factor() (scale, offset float64) {
-	if p.Scale == nil {
-		return 1, p.Offset
+// Convert makes a float point's value of a raw number: scaled, offset, and judged by the point's
+// ranges. It is the one place where drivers decide this; a bad quality comes with no value.
+func (p *Point) Convert(raw float64) (faultline.Value, faultline.Quality) {
+	v := raw
+	if p.Scale != nil {
+		v = scaled(raw, *p.Scale)
 	}
-	return *p.Scale, p.Offset
+	v += p.Offset
+	q := p.Within(v)
+	if q.IsBad() {
+		return faultline.Value{}, q
+	}
+	return faultline.Float(v), q
 }
 
-// Judge turns a number in the point's unit into a sample's value and quality by its ranges.
-// It is the one place where drivers decide this.
-func (p *Point) Judge(v float64) (faultline.Value, faultline.Quality) {
-	val := faultline.Float(v)
-	if val.Type() == faultline.NoType {
-		return val, faultline.BadOutOfRange // NaN or infinite after scaling
+// scaled multiplies; by a decimal fraction such as 0.1 it divides by 10, so that 853 becomes 85.3 and
+// not 85.30000000000001.
+func scaled(v, by float64) float64 {
+	if per := math.Round(1 / by); per >= 2 && per <= 1e9 && math.Abs(per*by-1) < 1e-12 {
+		return v / per
 	}
-	return val, p.Within(v)
+	return v * by
 }
 
-// Within judges a finite number by the point's ranges.
+// Within judges a number in the point's unit by the point's ranges. NaN and infinities are out of range.
 func (p *Point) Within(v float64) faultline.Quality {
 	switch {
-	case len(p.Range) == 2 && (v < p.Range[0] || v > p.Range[1]):
+	case math.IsNaN(v) || math.IsInf(v, 0) || len(p.Range) == 2 && (v < p.Range[0] || v > p.Range[1]):
 		return faultline.BadOutOfRange
 	case len(p.Plausible) == 2 && (v < p.Plausible[0] || v > p.Plausible[1]):
 		return faultline.UncertainOutOfRange

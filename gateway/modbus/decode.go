@@ -1,0 +1,195 @@
+package modbus
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/gateway/profile"
+)
+
+// field is one point, ready to be decoded from the bytes of its registers.
+type field struct {
+	point      *profile.Point
+	table      profile.Table
+	data       profile.Data
+	address    uint16
+	words      uint16 // registers, or 1 bit
+	swapWords  bool
+	swapBytes  bool
+	bit, width int
+}
+
+func newField(p *profile.Profile, pt *profile.Point) field {
+	r := pt.Register
+	f := field{point: pt, table: r.Table, data: r.Data, address: r.Address, words: uint16(r.Registers()), bit: r.Bit, width: r.Width}
+	order := r.Order
+	if order == profile.DefaultOrder && (f.words > 1 || r.Data == profile.Text) {
+		order = p.Modbus.Order // single registers are high byte first everywhere, unless a point says otherwise
+	}
+	f.swapBytes = order.BytesSwapped()
+	f.swapWords = order.WordsSwapped() && r.Data != profile.Text
+	return f
+}
+
+// decode makes a sample of the field's registers, 2 bytes each as they were on the wire. It never
+// makes a good sample of a value that the profile calls impossible or absent.
+func (f *field) decode(b []byte) faultline.Sample {
+	v, q := f.value(b)
+	return faultline.Sample{Point: f.point.Name, Value: v, Quality: q}
+}
+
+// decodeBit makes a sample of a coil or discrete input.
+func (f *field) decodeBit(set bool) faultline.Sample {
+	return faultline.Sample{Point: f.point.Name, Value: faultline.Bool(set), Quality: faultline.Good}
+}
+
+func bad(q faultline.Quality) (faultline.Value, faultline.Quality) { return faultline.Value{}, q }
+
+func (f *field) value(b []byte) (faultline.Value, faultline.Quality) {
+	if len(b) != 2*int(f.words) {
+		return bad(faultline.BadDecode)
+	}
+	if f.data == profile.Text {
+		return f.text(b)
+	}
+	var raw uint64
+	n := len(b)
+	for i := 0; i < n; i += 2 {
+		at := i
+		if f.swapWords {
+			at = n - 2 - i
+		}
+		w := uint64(binary.BigEndian.Uint16(b[at:]))
+		if f.swapBytes {
+			w = w>>8 | w&0xFF<<8
+		}
+		raw = raw<<16 | w
+	}
+	switch f.data {
+	case profile.Bool:
+		return faultline.Bool(raw != 0), faultline.Good
+	case profile.Bit:
+		return faultline.Bool(raw>>f.bit&1 != 0), faultline.Good
+	case profile.BitSpan:
+		raw = raw >> f.bit & (1<<f.width - 1)
+	}
+	if f.notAvailable(raw) {
+		return bad(faultline.BadNotAvailable)
+	}
+	return f.number(raw)
+}
+
+// number interprets raw, right-aligned, and scales it.
+func (f *field) number(raw uint64) (faultline.Value, faultline.Quality) {
+	var i int64
+	switch f.data {
+	case profile.Float32:
+		return f.float(float64(math.Float32frombits(uint32(raw))))
+	case profile.Float64:
+		return f.float(math.Float64frombits(raw))
+	case profile.Int16:
+		i = int64(int16(raw))
+	case profile.Int32:
+		i = int64(int32(raw))
+	case profile.BCD16, profile.BCD32:
+		var ok bool
+		if i, ok = bcd(raw); !ok {
+			return bad(faultline.BadDecode)
+		}
+	case profile.Uint64:
+		if raw > math.MaxInt64 {
+			if f.point.Type == faultline.TypeFloat {
+				return f.point.Convert(float64(raw))
+			}
+			return bad(faultline.BadOverflow)
+		}
+		i = int64(raw)
+	default:
+		i = int64(raw)
+	}
+	if f.point.Type == faultline.TypeFloat {
+		return f.point.Convert(float64(i))
+	}
+	if q := f.point.Within(float64(i)); q.IsBad() {
+		return bad(q)
+	} else {
+		return faultline.Int(i), q
+	}
+}
+
+func (f *field) float(v float64) (faultline.Value, faultline.Quality) {
+	switch {
+	case math.IsNaN(v):
+		return bad(faultline.BadNotAvailable)
+	case math.IsInf(v, 0):
+		return bad(faultline.BadOutOfRange)
+	}
+	return f.point.Convert(v)
+}
+
+func (f *field) notAvailable(raw uint64) bool {
+	if len(f.point.NotAvailable) == 0 {
+		return false
+	}
+	mask := uint64(math.MaxUint64)
+	switch {
+	case f.data == profile.BitSpan:
+		mask = 1<<f.width - 1
+	case f.words < 4:
+		mask = 1<<(16*f.words) - 1
+	}
+	for _, n := range f.point.NotAvailable {
+		if n.Bits(raw, mask) {
+			return true
+		}
+	}
+	return false
+}
+
+func bcd(raw uint64) (v int64, ok bool) {
+	for shift := 28; shift >= 0; shift -= 4 {
+		d := raw >> shift & 0xF
+		if d > 9 {
+			return 0, false
+		}
+		v = v*10 + int64(d)
+	}
+	return v, true
+}
+
+// text reads up to the first NUL, without the blanks that pad it.
+func (f *field) text(b []byte) (faultline.Value, faultline.Quality) {
+	if f.swapBytes {
+		swapped := make([]byte, len(b))
+		for i := 0; i < len(b); i += 2 {
+			swapped[i], swapped[i+1] = b[i+1], b[i]
+		}
+		b = swapped
+	}
+	if end := bytes.IndexByte(b, 0); end >= 0 {
+		b = b[:end]
+	}
+	b = bytes.TrimRight(b, " ")
+	if len(b) > 0 && b[0] == 0xFF && len(bytes.Trim(b, "\xff")) == 0 {
+		return bad(faultline.BadNotAvailable) // erased memory
+	}
+	s := string(b)
+	if !utf8.ValidString(s) { // Latin-1 is what equipment means by other bytes
+		r := make([]rune, len(b))
+		for i, c := range b {
+			r[i] = rune(c)
+		}
+		s = string(r)
+	}
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7F {
+			return -1
+		}
+		return r
+	}, s)
+	return faultline.String(s), faultline.Good
+}

@@ -1,0 +1,201 @@
+package modbus
+
+import (
+	"context"
+	"errors"
+	"io"
+	"syscall"
+	"time"
+
+	"github.com/faultline-iot/faultline"
+)
+
+const (
+	busyRetry     = 50 * time.Millisecond
+	splitsAPoll   = 16 // extra reads that isolating refused addresses may cost one poll
+	refusedFirst  = 30 * time.Second
+	refusedAtMost = time.Hour
+)
+
+// unit is one device on a bus: what to read from it and what it did lately.
+type unit struct {
+	Device
+	fields []field
+	plan   []planned
+	split  bool // the plan was split since it was made
+
+	samples  []faultline.Sample // of the poll under way; given away when it ends
+	requests int                // of the poll under way
+	splits   int
+
+	due     time.Time
+	dead    error         // why it is left alone until retryAt
+	retryAt time.Time     // zero: not in back-off
+	backoff time.Duration // the last one
+
+	out chan reading // one reading waits while the one before is being stored
+}
+
+// planned is a block and what is known about it.
+type planned struct {
+	block
+	refused error // an exception that the device gave for a block that cannot be split
+	again   time.Time
+	wait    time.Duration
+}
+
+// reading is the outcome of one poll.
+type reading struct {
+	at      time.Time
+	samples []faultline.Sample
+}
+
+func newUnit(d Device) *unit {
+	u := &unit{Device: d, fields: fieldsOf(d.Profile), out: make(chan reading, 1)}
+	u.replan()
+	return u
+}
+
+func (u *unit) replan() {
+	u.plan = u.plan[:0]
+	for _, b := range planFor(u.Profile.Modbus, u.fields) {
+		u.plan = append(u.plan, planned{block: b})
+	}
+	u.split = false
+}
+
+// poll reads every block once. It leaves a sample of every point in u.samples, good or bad with its
+// reason. The error is what ended the poll early; one that is no Exception means that the line must be
+// closed.
+func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
+	u.samples = make([]faultline.Sample, len(u.fields))
+	u.requests, u.splits = 0, 0
+	forget := false
+	for k := 0; k < len(u.plan); k++ {
+		b := &u.plan[k]
+		if b.refused != nil && now.Before(b.again) {
+			u.fail(b.fields, quality(b.refused))
+			continue
+		}
+		data, err := u.read(ctx, l, b.request(u))
+		var e Exception
+		switch {
+		case err == nil:
+			u.decode(&b.block, data)
+			forget = forget || b.refused != nil
+			b.refused, b.wait = nil, 0
+		case errors.As(err, &e) && (e == IllegalAddress || e == IllegalValue):
+			if first, second, ok := b.block.split(u.fields); ok && u.splits < splitsAPoll {
+				u.splits++
+				u.split = true
+				u.plan = append(u.plan[:k+1], append([]planned{{block: second}}, u.plan[k+1:]...)...)
+				u.plan[k] = planned{block: first}
+				k--
+				continue
+			} else if !ok {
+				b.wait = min(max(2*b.wait, refusedFirst), refusedAtMost)
+				b.refused, b.again = err, now.Add(b.wait)
+			}
+			u.fail(b.fields, quality(err))
+		case errors.As(err, &e) && (e == IllegalFunction || e == DeviceFailure):
+			u.fail(b.fields, quality(err)) // of this block; the others may be fine
+		default:
+			return u.abort(k, err)
+		}
+	}
+	if err := l.settle(); err != nil {
+		return u.abort(0, err)
+	}
+	if forget {
+		u.replan() // addresses that were refused are served again: back to the fewest reads
+	}
+	return nil
+}
+
+// abort gives up a poll at block k. What was read before stays, unless the line was out of step.
+func (u *unit) abort(k int, err error) error {
+	if errors.Is(err, errDesync) {
+		k = 0
+	}
+	for ; k < len(u.plan); k++ {
+		u.fail(u.plan[k].fields, quality(err))
+	}
+	return err
+}
+
+func (u *unit) fail(fields []int, q faultline.Quality) {
+	for _, i := range fields {
+		u.samples[i] = faultline.Sample{Point: u.fields[i].point.Name, Quality: q}
+	}
+}
+
+// allBad is the reading of a unit that was not asked.
+func (u *unit) allBad(err error) {
+	u.samples = make([]faultline.Sample, len(u.fields))
+	for i := range u.samples {
+		u.samples[i] = faultline.Sample{Point: u.fields[i].point.Name, Quality: quality(err)}
+	}
+}
+
+// read asks once, and once more if the device says that it is busy.
+func (u *unit) read(ctx context.Context, l line, r request) ([]byte, error) {
+	u.requests++
+	data, err := l.read(ctx, r)
+	var e Exception
+	if errors.As(err, &e) && (e == DeviceBusy || e == Acknowledge) {
+		if perr := pause(ctx, busyRetry); perr != nil {
+			return nil, perr
+		}
+		u.requests++
+		return l.read(ctx, r)
+	}
+	return data, err
+}
+
+func (b *block) request(u *unit) request {
+	return request{unit: u.Unit, table: b.table, address: b.address, count: b.count, timeout: u.Timeout}
+}
+
+func (u *unit) decode(b *block, data []byte) {
+	for _, i := range b.fields {
+		f := &u.fields[i]
+		at := int(f.address - b.address)
+		if b.table.Bits() {
+			u.samples[i] = f.decodeBit(data[at/8]>>(at%8)&1 != 0)
+			continue
+		}
+		u.samples[i] = f.decode(data[2*at : 2*(at+int(f.words))])
+	}
+}
+
+// silent tells whether err says that the unit does not answer, so that asking it again costs the
+// others on its bus a time-out.
+func silent(err error) bool {
+	var e Exception
+	if errors.As(err, &e) {
+		return e == PathUnavailable || e == TargetSilent
+	}
+	return err != nil && !errors.Is(err, context.Canceled)
+}
+
+// lost tells whether the other side closed the connection.
+func lost(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// Once reads every point of a device once, over a connection of its own.
+func Once(ctx context.Context, address string, d Device) ([]faultline.Sample, error) {
+	a, err := ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	d.fill()
+	u := newUnit(d)
+	l := newLine(a, d.Timeout)
+	if err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	defer l.close()
+	err = u.poll(ctx, l, time.Now())
+	return u.samples, err
+}
