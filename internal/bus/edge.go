@@ -51,7 +51,7 @@ func (c *Conn) OpenEdge(ctx context.Context, cfg EdgeConfig) (*Edge, error) {
 	if cfg.CommitInterval <= 0 {
 		cfg.CommitInterval = 100 * time.Millisecond
 	}
-	e := &Edge{conn: c, cfg: cfg, subj: edgeSubjects(cfg.Site, cfg.Gateway), uplink: UplinkState{State: stateUnreachable, Since: time.Now()}}
+	e := &Edge{conn: c, cfg: cfg, subj: edgeSubjects(cfg.Site, cfg.Gateway), uplink: UplinkState{State: stateStopped, Since: time.Now()}}
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	s, err := c.streamOf(ctx, e.subj.claims)

@@ -15,15 +15,15 @@ import (
 
 // UplinkState is how forwarding from the edge to the hub is.
 type UplinkState struct {
-	State    string // "ok", "full", "unreachable", "fenced"
-	Error    string // why, while State is not "ok"
-	Since    time.Time
-	Frames   uint64            // stored at the hub by this Edge
-	Skipped  uint64            // frames that the hub had already
-	Dropped  uint64            // frames that the edge's limits dropped before they were forwarded
-	Last     faultline.FrameID // the newest that the hub has
-	Backlog  uint64            // messages in the edge stream that are not forwarded yet
-	OldestAt time.Time         // when the oldest of the last batch forwarded was stored at the edge
+	State   string // "ok", "full", "unreachable", "fenced"
+	Error   string // why, while State is not "ok"
+	Since   time.Time
+	Frames  uint64            // stored at the hub by this Edge
+	Skipped uint64            // frames that the hub had already
+	Dropped uint64            // frames that the edge's limits dropped before they were forwarded
+	Last    faultline.FrameID // the newest that the hub has
+	Backlog uint64            // messages in the edge stream that are not forwarded yet
+	Lag     time.Duration     // age of the oldest message of the last batch when it was forwarded
 }
 
 // Uplink tells how forwarding is.
@@ -48,7 +48,7 @@ func (e *Edge) Forward(ctx context.Context, hub *Hub) error {
 		err := f.run(ctx)
 		switch {
 		case ctx.Err() != nil:
-			f.changed(stateUnreachable, context.Cause(ctx))
+			f.changed(stateStopped, nil)
 			return nil
 		case classify(err) == faultPermanent && !errors.Is(err, errEdge):
 			f.w.report(err)
@@ -84,7 +84,10 @@ func (f *forwarder) changed(state string, err error) {
 	e.uplink.State, e.uplink.Error, e.uplink.Since = state, "", time.Now()
 	if err != nil {
 		e.uplink.Error = err.Error()
+		e.conn.log.Warn("uplink state", "gateway", e.cfg.Gateway, "state", state, "error", err)
+		return
 	}
+	e.conn.log.Info("uplink state", "gateway", e.cfg.Gateway, "state", state)
 }
 
 // run claims the gateway at the hub, finds out where to go on, and forwards until something goes wrong.
@@ -354,7 +357,7 @@ func (f *forwarder) count(msgs []jetstream.Msg, skipped, dropped uint64, parcels
 	e.uplink.Frames += frames
 	e.uplink.Skipped += skipped
 	e.uplink.Dropped += dropped
-	e.uplink.Last, e.uplink.OldestAt, e.uplink.Backlog = f.last, first.Timestamp, last.NumPending
+	e.uplink.Last, e.uplink.Lag, e.uplink.Backlog = f.last, time.Since(first.Timestamp), last.NumPending
 	return nil
 }
 

@@ -27,7 +27,7 @@ type writer struct {
 	stream  string // its name, learned by the first claim
 	claim   uint64 // sequence of our newest claim; 0 = none yet
 	batches uint64
-	state   string
+	state   string // the last one reported; "" = none yet
 }
 
 // States of a writer.
@@ -36,10 +36,11 @@ const (
 	stateFull        = "full"        // the stream or its disk refuses until space is freed
 	stateUnreachable = "unreachable" // no answer
 	stateFenced      = "fenced"      // a newer publisher has taken over
+	stateStopped     = "stopped"     // of the uplink: not running
 )
 
 func newWriter(c *Conn, anchor string, s subjects, gateway string, changed func(string, error)) *writer {
-	return &writer{conn: c, anchor: anchor, subj: s, gateway: gateway, token: token(10), state: stateOK, changed: changed}
+	return &writer{conn: c, anchor: anchor, subj: s, gateway: gateway, token: token(10), changed: changed}
 }
 
 // take claims the gateway and returns the identity of its last stored frame; the zero FrameID if the

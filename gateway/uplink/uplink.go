@@ -1,0 +1,128 @@
+// Package uplink carries a gateway's frames from its edge stream to the hub, for as long as it takes.
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/bus"
+)
+
+// Waits between tries. A hub that was replaced, or a link that is cut, is tried again soon; a gateway
+// whose name another one uses waits long, as each try takes the name from the other.
+const (
+	firstWait  = 200 * time.Millisecond
+	longWait   = 15 * time.Second
+	fencedWait = time.Minute
+)
+
+// Options of an uplink.
+type Options struct {
+	Edge *bus.Edge
+	// Dial connects to the hub; called again after a failure. The uplink closes the connection.
+	Dial     func(ctx context.Context) (*bus.Conn, error)
+	Log      *slog.Logger
+	Registry prometheus.Registerer // may be nil
+}
+
+// Uplink forwards one edge stream.
+type Uplink struct {
+	o   Options
+	log *slog.Logger
+	m   *metrics
+
+	mu  sync.Mutex
+	hub *bus.Conn // while connected
+}
+
+// New makes an uplink; Run runs it.
+func New(o Options) (*Uplink, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	u := &Uplink{o: o, log: o.Log.With("component", "uplink")}
+	var err error
+	u.m, err = newMetrics(o.Registry, u)
+	return u, err
+}
+
+// State tells how forwarding is.
+func (u *Uplink) State() bus.UplinkState { return u.o.Edge.Uplink() }
+
+// PublishLive passes a position's newest frame on to the hub, beside the durable frames and ahead of a
+// backlog. Without a connection it does nothing.
+func (u *Uplink) PublishLive(f faultline.Frame) {
+	u.mu.Lock()
+	hub := u.hub
+	u.mu.Unlock()
+	if hub == nil {
+		return
+	}
+	if err := hub.PublishLive(f); err != nil {
+		u.log.Debug("live frame", "error", err)
+	}
+}
+
+// Run connects and forwards until ctx ends, and tries again for ever; then it returns nil.
+func (u *Uplink) Run(ctx context.Context) error {
+	wait, failing := firstWait, ""
+	for {
+		began := time.Now()
+		err := u.once(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if text := err.Error(); text != failing {
+			u.log.Warn("uplink interrupted", "error", err)
+			failing = text
+		}
+		u.m.interruptions.Inc()
+		switch {
+		case errors.Is(err, faultline.ErrFenced):
+			wait = fencedWait
+		case time.Since(began) > longWait: // it worked for a while
+			wait, failing = firstWait, ""
+		default:
+			wait = min(2*wait, longWait)
+		}
+		t := time.NewTimer(wait/2 + rand.N(wait/2))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// once connects and forwards until that fails or ctx ends. It never returns nil before ctx ends.
+func (u *Uplink) once(ctx context.Context) error {
+	conn, err := u.o.Dial(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to hub: %w", err)
+	}
+	defer conn.Close()
+	open, cancel := context.WithTimeout(ctx, 15*time.Second)
+	hub, err := conn.OpenHub(open, bus.HubConfig{})
+	cancel()
+	if err != nil {
+		return err
+	}
+	u.connected(conn)
+	defer u.connected(nil)
+	return u.o.Edge.Forward(ctx, hub)
+}
+
+func (u *Uplink) connected(c *bus.Conn) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.hub = c
+}
