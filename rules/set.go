@@ -61,14 +61,19 @@ func Load(base *Set, files ...File) (*Set, error) {
 			plans[id] = p
 		}
 	}
-	docs, contents := make([]*document.Document, len(files)), make([]file, len(files))
+	docs, contents, broken := make([]*document.Document, len(files)), make([]file, len(files)), make([]error, len(files))
+	empty := func(i int, where string) {
+		if broken[i] == nil { // else it may be the decoder that gave up
+			docs[i].Problems().Add(where, "is empty")
+		}
+	}
 	planIn, ruleIn := map[string]string{}, map[string]string{}
 	for i, f := range files {
-		docs[i], _ = document.Decode(f.Name, f.Data, &contents[i]) // its problems come with Err below
+		docs[i], broken[i] = document.Decode(f.Name, f.Data, &contents[i]) // its problems come with Err below
 		for j, p := range contents[i].Plans {
 			where := fmt.Sprintf("plans[%d]", j)
 			if p == nil {
-				docs[i].Problems().Add(where, "is empty")
+				empty(i, where)
 				continue
 			}
 			p.Validate(docs[i].Problems(), where)
@@ -80,7 +85,7 @@ func Load(base *Set, files ...File) (*Set, error) {
 		for j, r := range contents[i].Rules {
 			where := fmt.Sprintf("rules[%d]", j)
 			if r == nil {
-				docs[i].Problems().Add(where, "is empty")
+				empty(i, where)
 				continue
 			}
 			if r.Version == 0 {
