@@ -1,0 +1,237 @@
+// Package api is the api role: REST, live events and the web console over what the other roles store.
+// It writes tickets by people's hands and publishes their commands; alarms are only ever written by
+// rules.
+package api
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/api/console"
+)
+
+// Options of the api role.
+type Options struct {
+	// Listen is host:port; "" is 127.0.0.1:0, and port 0 takes any. Beyond loopback a login is wanted.
+	Listen string
+	// Hosts are further names that the server is reached by, as through a proxy; they want a login too.
+	Hosts []string
+	// TLS makes the listener speak HTTPS; nil speaks HTTP.
+	TLS *tls.Config
+
+	Store    Store
+	Series   Series
+	Commands Commands
+	Live     Live
+	// Checks are further parts that /readyz asks, by name, such as "bus" or "ingest".
+	Checks map[string]func(context.Context) error
+
+	Log      *slog.Logger         // nil logs nothing
+	Registry *prometheus.Registry // gets the room's metrics; all of it is served at /metrics. nil makes one
+
+	Version  string
+	Demo     bool           // show what to try next
+	Location *time.Location // of the times on pages; nil is the machine's
+}
+
+// Server is the api role.
+type Server struct {
+	store    Store
+	series   Series
+	commands Commands
+	live     Live
+	checks   map[string]func(context.Context) error
+	log      *slog.Logger
+	metrics  *metrics
+	scrape   http.Handler
+	version  string
+	demo     bool
+	location *time.Location
+	now      func() time.Time
+
+	listener net.Listener
+	loopback bool
+	tls      bool
+	hosts    []string
+	origin   *http.CrossOriginProtection
+	logins   *logins
+
+	book     *book
+	latest   *latest
+	audience *audience
+	notices  notices
+	drawn    drawn
+	console  *console.Console
+	document map[string]any
+	handler  http.Handler
+}
+
+// New listens, but does not answer before Run. The caller must call Run or Close.
+func New(o Options) (*Server, error) {
+	if o.Store == nil || o.Series == nil || o.Commands == nil || o.Live == nil {
+		return nil, errors.New("api: Store, Series, Commands and Live are needed")
+	}
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1:0"
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Location == nil {
+		o.Location = time.Local
+	}
+	s := &Server{
+		store: o.Store, series: o.Series, commands: o.Commands, live: o.Live, log: o.Log.With("component", "api"),
+		version: o.Version, demo: o.Demo, location: o.Location, now: time.Now, tls: o.TLS != nil, hosts: o.Hosts,
+		origin: http.NewCrossOriginProtection(), logins: newLogins(), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
+		scrape: promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}),
+	}
+	s.book = &book{store: o.Store, now: func() time.Time { return s.now() }}
+	s.checks = map[string]func(context.Context) error{"store": o.Store.Ping, "influx": o.Series.Ping}
+	for name, check := range o.Checks {
+		s.checks[name] = check
+	}
+	var err error
+	if s.metrics, err = newMetrics(o.Registry); err != nil {
+		return nil, fmt.Errorf("api: register metrics: %w", err)
+	}
+	if s.console, err = console.New(o.Location); err != nil {
+		return nil, err
+	}
+	routes := s.apiRoutes()
+	s.document = openAPI(routes, s.version)
+	s.handler = s.router(append(routes, s.pageRoutes()...))
+
+	if s.listener, err = net.Listen("tcp", o.Listen); err != nil {
+		return nil, fmt.Errorf("api: listen on %s: %w", o.Listen, err)
+	}
+	if a, ok := s.listener.Addr().(*net.TCPAddr); ok {
+		s.loopback = a.IP.IsLoopback()
+	}
+	if o.TLS != nil {
+		s.listener = tls.NewListener(s.listener, o.TLS)
+	}
+	return s, nil
+}
+
+// URL is where the server is reached, without a slash at its end. A listener on all addresses is
+// named by the machine's address that leads out, if there is one.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.tls {
+		scheme = "https"
+	}
+	host, port := "127.0.0.1", ""
+	if a, ok := s.listener.Addr().(*net.TCPAddr); ok {
+		port = strconv.Itoa(a.Port)
+		host = a.IP.String()
+		if a.IP.IsUnspecified() {
+			host = outward()
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// outward is the first address of this machine that others may reach.
+func outward() string {
+	addresses, err := net.InterfaceAddrs()
+	if err == nil {
+		for _, a := range addresses {
+			if n, ok := a.(*net.IPNet); ok && n.IP.IsGlobalUnicast() && n.IP.To4() != nil {
+				return n.IP.String()
+			}
+		}
+	}
+	return "127.0.0.1"
+}
+
+// NeedsLogin tells whether browsers need a link of LoginLink.
+func (s *Server) NeedsLogin() bool { return !s.loopback }
+
+// Close stops listening; it is for servers that are never Run.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// Run answers until ctx ends, then lets running requests finish for up to three seconds.
+func (s *Server) Run(ctx context.Context) error {
+	background, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { s.runSeed(background) })
+	wg.Go(func() {
+		s.subscribe(background, "live", func(ctx context.Context) error {
+			return s.live.SubscribeLive(ctx, s.takeFrame)
+		})
+	})
+	wg.Go(func() {
+		s.subscribe(background, "events", func(ctx context.Context) error {
+			return s.live.SubscribeEvents(ctx, s.audience.event)
+		})
+	})
+
+	server := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		BaseContext: func(net.Listener) context.Context { return background }, // ends open streams
+		ErrorLog:    slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	wg.Go(func() { failed <- server.Serve(s.listener) })
+	s.log.Info("listening", "url", s.URL(), "login", s.NeedsLogin())
+
+	select {
+	case err := <-failed:
+		return fmt.Errorf("api: serve %s: %w", s.URL(), err)
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := server.Shutdown(end); err != nil {
+		return errors.Join(fmt.Errorf("api: shut down: %w", err), server.Close())
+	}
+	return nil
+}
+
+// subscribe keeps a subscription up until ctx ends.
+func (s *Server) subscribe(ctx context.Context, what string, run func(context.Context) error) {
+	wait := 100 * time.Millisecond
+	for {
+		began := time.Now()
+		err := run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			wait = 100 * time.Millisecond
+		}
+		s.log.Warn("subscription ended; subscribing again", "what", what, "error", err)
+		s.audience.missed()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 10*time.Second)
+	}
+}
+
+func (s *Server) takeFrame(f faultline.Frame) {
+	s.metrics.frames.Inc()
+	s.latest.take(&f)
+	s.latest.count(len(f.Samples), s.now())
+	s.audience.heard(f.Site, f.Position)
+}

@@ -1,0 +1,76 @@
+package console
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// All texts of the console pass through text or Word: the English text is its own key, so that
+// another language is a table beside this one.
+
+// translate gives a text in the language of the pages.
+func translate(s string) string { return s }
+
+// text gives a sentence of the pages, with its arguments.
+func text(s string, args ...any) string {
+	if len(args) == 0 {
+		return translate(s)
+	}
+	return fmt.Sprintf(translate(s), args...)
+}
+
+// count is a number with its noun: count 1 "alarm" "alarms" is "1 alarm".
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + translate(one)
+	}
+	return Group(int64(n)) + " " + translate(many)
+}
+
+// Group writes thousands with narrow spaces.
+func Group(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	digits := strings.TrimPrefix(s, "-")
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "\u202f" + digits[i:]
+	}
+	if n < 0 {
+		return "-" + digits
+	}
+	return digits
+}
+
+// words are what the domain's values are called on the screen.
+var words = map[string]string{
+	"UNACK": "Active, unacknowledged", "ACKED": "Active, acknowledged", "RTNUN": "Returned, unacknowledged", "NORM": "Normal",
+	"SHLVD": "Shelved", "DSUPR": "Suppressed", "OOSRV": "Out of service",
+	"no_data": "No data",
+	"fault":   "Fault", "inspection": "Inspection", "manual": "Manual", "improvement": "Improvement",
+	"new": "New", "triaged": "Triaged", "scheduled": "Scheduled", "in_progress": "In progress", "waiting_customer": "Waiting for customer",
+	"waiting_parts": "Waiting for parts", "resolved": "Resolved", "closed": "Closed", "cancelled": "Cancelled",
+	"in_warranty": "In warranty", "in_contract": "In contract", "statutory_to_confirm": "Statutory term to confirm", "out": "Out of coverage",
+	"unknown": "Unknown",
+	"remote":  "Remote help first", "on_site": "Visit on site",
+	"duplicate": "Duplicate of another ticket", "false_alarm": "False alarm", "wont_fix": "Will not be fixed", "withdrawn": "Withdrawn", "quote_declined": "Quote declined",
+	"opened": "Opened", "moved": "Moved", "comment": "Note", "response": "To the customer", "solution_sent": "Solution sent", "diagnosis_sent": "Diagnosis sent",
+	"joined": "Another alarm joined", "repeated": "Repeated", "recovered": "Back to normal", "priority": "Priority", "assigned": "Assigned",
+	"none": "No clock", "running": "Running", "overdue": "Overdue", "met": "Met", "missed": "Missed",
+	"planned": "Planned", "due": "Due", "done": "Done", "skipped": "Skipped",
+	"corrective": "Corrective", "predetermined": "Predetermined", "condition_based": "Condition-based",
+	"bad": "Bad", "uncertain": "Uncertain", "good": "Good",
+}
+
+// Word is what a value of the domain is called on the screen. A word that is not known is shown as it
+// is, with spaces for underscores.
+func Word(v any) string {
+	s := fmt.Sprint(v)
+	if w, ok := words[s]; ok {
+		return translate(w)
+	}
+	s = strings.ReplaceAll(s, "_", " ")
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

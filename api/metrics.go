@@ -1,0 +1,44 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	refused  *prometheus.CounterVec
+	streams  prometheus.Gauge
+	frames   prometheus.Counter
+}
+
+// newMetrics registers the room's metrics. Routes are those of the tables, so labels are bounded.
+func newMetrics(r prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "faultline_api_requests_total", Help: "Requests answered, by route and class of status."}, []string{"route", "class"}),
+		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "faultline_api_request_duration_seconds", Help: "Time to answer a request, streams left out.", Buckets: []float64{.002, .01, .05, .1, .5, 2, 10}}, []string{"route"}),
+		refused:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "faultline_api_refused_total", Help: "Requests refused before they reached a handler, by reason."}, []string{"reason"}),
+		streams:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "faultline_api_event_streams", Help: "Open streams of server-sent events."}),
+		frames:   prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_live_frames_total", Help: "Live frames taken into the latest values."}),
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.refused, m.streams, m.frames} {
+		if err := r.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) answered(r *route, code int, took time.Duration) {
+	name := "unknown"
+	if r != nil {
+		name = r.path
+	}
+	m.requests.WithLabelValues(name, strconv.Itoa(code/100)+"xx").Inc()
+	if r != nil && !r.slow {
+		m.seconds.WithLabelValues(name).Observe(took.Seconds())
+	}
+}

@@ -1,0 +1,159 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	faultline "github.com/faultline-iot/faultline"
+)
+
+const (
+	maxText = 8000 // bytes of a comment or another text by a person
+	maxWord = 200  // of a name or short answer
+)
+
+// checkText refuses texts that are too long or empty where they are needed.
+func checkText(name, text string, least, most int) error {
+	switch n := len(strings.TrimSpace(text)); {
+	case n < least:
+		return &refusal{invalid("%s is empty", name), nil, []string{name}}
+	case n > most:
+		return invalid("%s has %d bytes, at most %d are taken", name, n, most)
+	}
+	return nil
+}
+
+// check says what is wrong with the request itself, whatever the ticket.
+func (m *Move) check() error {
+	if !slices.Contains(statuses, string(m.To)) {
+		return &refusal{invalid("to: %q is no status", m.To), statuses, nil}
+	}
+	for _, f := range []struct{ name, text string }{{"reason", m.Reason}, {"duplicate_of", m.DuplicateOf}} {
+		if err := checkText(f.name, f.text, 0, maxWord); err != nil {
+			return err
+		}
+	}
+	if err := checkText("text", m.Text, 0, maxText); err != nil {
+		return err
+	}
+	if r := m.Resolution; r != nil {
+		for _, f := range []struct{ name, text string }{
+			{"resolution.outcome", r.Outcome}, {"resolution.failure_mode", r.FailureMode}, {"resolution.detection", r.Detection}, {"resolution.mechanism", r.Mechanism},
+			{"resolution.cause", r.Cause}, {"resolution.functional_test", r.FunctionalTest}, {"resolution.normal_reason", r.NormalReason}, {"resolution.words", r.Words},
+		} {
+			if err := checkText(f.name, f.text, 0, maxText); err != nil {
+				return err
+			}
+		}
+	}
+	if m.To == faultline.StatusCancelled && !slices.Contains(faultline.CancelReasons, m.Reason) {
+		return &refusal{invalid("reason: %q is no reason to cancel", m.Reason), faultline.CancelReasons, []string{"reason"}}
+	}
+	if m.Reason == faultline.CancelDuplicate && m.To == faultline.StatusCancelled {
+		return checkText("duplicate_of", m.DuplicateOf, 1, maxWord)
+	}
+	return nil
+}
+
+// apply moves the ticket, or refuses with what is allowed or missing. normal tells whether the
+// condition that raised it is back to normal. It gives the lines for the ticket's history.
+func (m *Move) apply(t *faultline.Ticket, by string, at time.Time, normal bool) ([]faultline.TicketEvent, error) {
+	if err := t.CheckMove(m.To); err != nil {
+		var names []string
+		for _, s := range t.Moves() {
+			names = append(names, string(s))
+		}
+		return nil, &refusal{err, names, nil}
+	}
+	from := t.Status
+	event := faultline.TicketEvent{At: at, By: by, Kind: faultline.EventMoved, From: string(from), To: string(m.To), Text: m.words()}
+	events := []faultline.TicketEvent{event}
+
+	switch m.To {
+	case faultline.StatusResolved:
+		var r faultline.Resolution
+		if m.Resolution != nil {
+			r = *m.Resolution
+		}
+		if missing := t.Gate(r, normal); len(missing) > 0 {
+			return nil, &refusal{fmt.Errorf("%w: ticket %s cannot be resolved yet; missing: %s", faultline.ErrRefused, t.Number, strings.Join(missing, "; ")), nil, missing}
+		}
+		if r.FailureMode == "" {
+			r.FailureMode = t.FailureMode
+		}
+		if r.Detection == "" && t.Rule != "" {
+			r.Detection = "rule " + t.Rule
+		}
+		t.Resolution, t.ResolvedAt = r, at
+		// The words for the customer are the solution: they stop the clocks that still run.
+		events = append(events, tell(t, faultline.EventSolution, r.Words, by, at))
+	case faultline.StatusInProgress:
+		if from == faultline.StatusResolved { // reopened: it must pass the gate again; its history keeps what was said
+			t.Resolution, t.ResolvedAt = faultline.Resolution{}, time.Time{}
+		}
+	case faultline.StatusClosed:
+		t.ClosedAt = at
+	case faultline.StatusCancelled:
+		t.ClosedAt, t.CancelReason = at, m.Reason
+	}
+	t.WaitingFrom = ""
+	if m.To == faultline.StatusWaitingCustomer {
+		t.WaitingFrom = from
+	}
+	t.Status = m.To
+	return events, nil
+}
+
+// words for the history.
+func (m *Move) words() string {
+	var parts []string
+	if m.Reason != "" {
+		parts = append(parts, strings.TrimSpace(m.Reason))
+	}
+	if m.DuplicateOf != "" {
+		parts = append(parts, "of "+strings.TrimSpace(m.DuplicateOf))
+	}
+	s := strings.Join(parts, " ")
+	if text := strings.TrimSpace(m.Text); text != "" && s != "" {
+		return s + ": " + text
+	} else if text != "" {
+		return text
+	}
+	return s
+}
+
+// tell stamps what a message to the customer stops, and gives its line for the history.
+func tell(t *faultline.Ticket, kind, text, by string, at time.Time) faultline.TicketEvent {
+	if t.RespondedAt.IsZero() {
+		t.RespondedAt = at
+	}
+	if kind != faultline.EventResponse && t.AnsweredAt.IsZero() {
+		t.AnsweredAt = at
+	}
+	return faultline.TicketEvent{At: at, By: by, Kind: kind, Text: strings.TrimSpace(text)}
+}
+
+var commentKinds = []string{faultline.EventComment, faultline.EventResponse, faultline.EventSolution, faultline.EventDiagnosis}
+
+// check fills in the kind and says what is wrong with the request itself.
+func (m *Comment) check() error {
+	if m.Kind == "" {
+		m.Kind = faultline.EventComment
+	}
+	if !slices.Contains(commentKinds, m.Kind) {
+		return &refusal{invalid("kind: %q is no kind of comment", m.Kind), commentKinds, nil}
+	}
+	if m.Kind == faultline.EventComment && m.ToCustomer {
+		m.Kind = faultline.EventResponse
+	}
+	return checkText("text", m.Text, 1, maxText)
+}
+
+func (m *Comment) apply(t *faultline.Ticket, by string, at time.Time) []faultline.TicketEvent {
+	if m.Kind == faultline.EventComment {
+		return []faultline.TicketEvent{{At: at, By: by, Kind: m.Kind, Text: strings.TrimSpace(m.Text)}}
+	}
+	return []faultline.TicketEvent{tell(t, m.Kind, m.Text, by, at)}
+}

@@ -1,0 +1,162 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"html/template"
+	"strings"
+	"sync"
+	"time"
+
+	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/api/console"
+	"github.com/faultline-iot/faultline/internal/store"
+)
+
+func (s *Server) assetPage(c *call) (any, error) {
+	ctx := c.Request.Context()
+	p, err := s.position(c)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.fleet(ctx, c.now)
+	if err != nil {
+		return nil, err
+	}
+	a := s.asset(f, p)
+	m := &rows{s.maker(c), &f.contents}
+	v := console.Asset{
+		ID: p.ID, Name: p.Name, Site: p.Site, SiteName: f.siteName(p.Site), State: console.StatePill(string(a.State)), Facts: m.assetFacts(&a),
+		Coverage: a.Coverage, CoveragePill: console.CoveragePill(a.Coverage), CoverageUntil: m.At(a.Coverage.Until), TestAction: assetHref(p.Site, p.ID) + "/test-alarm",
+	}
+	points := s.points(p, c.now)
+	for i := range points {
+		v.Values = append(v.Values, m.value(&points[i]))
+	}
+	shell := s.shell(c, "assets", p.ID, "alarm ticket inspection", valuesEach)
+	shell.Site, shell.Position = p.Site, p.ID
+	if err := s.assetWork(ctx, c, m, p, &v, shell.Href); err != nil {
+		return nil, err
+	}
+
+	v.Range = c.Query("range")
+	if _, ok := ranges[v.Range]; !ok {
+		v.Range = rangeNames[0]
+	}
+	for _, r := range rangeNames {
+		v.Ranges = append(v.Ranges, console.Option{Value: r, Text: r, Chosen: r == v.Range})
+	}
+	if v.Pictures, err = s.trendPictures(ctx, p, v.Range, c.now); err != nil {
+		// The page is of use without its history.
+		s.log.Warn("history not read", "site", p.Site, "position", p.ID, "error", err)
+		v.PicturesFailed = true
+	}
+	return framed{shell: shell, view: v}, nil
+}
+
+// assetWork fills in alarms, tickets, rules and inspections of a position.
+func (s *Server) assetWork(ctx context.Context, c *call, m *rows, p *faultline.Position, v *console.Asset, href string) error {
+	alarms, _, err := s.store.Alarms(ctx, store.AlarmFilter{Site: p.Site, Position: p.ID, OnlyOpen: true, Limit: pageRows})
+	if err != nil {
+		return err
+	}
+	v.Alarms = m.alarms(alarms, href)
+	tickets, _, err := s.store.Tickets(ctx, store.TicketFilter{Site: p.Site, Position: p.ID, Limit: 20})
+	if err != nil {
+		return err
+	}
+	v.Tickets = m.tickets(tickets)
+	rules, err := s.store.RuleInstances(ctx, p.Site, p.ID)
+	if err != nil {
+		return err
+	}
+	for i := range rules {
+		v.Rules = append(v.Rules, ruleRow(&rules[i]))
+	}
+	inspections, err := s.store.Inspections(ctx, store.InspectionFilter{Site: p.Site, Position: p.ID})
+	if err != nil {
+		return err
+	}
+	plans, err := s.store.Plans(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range inspections {
+		v.Inspections = append(v.Inspections, m.inspection(&inspections[i], plans))
+	}
+	return nil
+}
+
+func (m *rows) assetFacts(a *Asset) []console.Fact {
+	model := strings.TrimSpace(a.Asset.Manufacturer + " " + a.Asset.Model)
+	facts := []console.Fact{
+		m.when("Last data", a.LastDataAt), fact("Kind", console.Word(a.Kind)), fact("Model", model), fact("Serial number", a.Asset.Serial),
+		fact("Criticality", string(a.Asset.Criticality)), fact("Customer", a.Asset.Customer), fact("Gateway", a.Gateway), fact("Profile", a.Profile), fact("Address", a.Address),
+	}
+	if a.Parent != "" {
+		facts = append(facts, console.Fact{Name: "Part of", Text: a.Parent, Href: assetHref(a.Site, a.Parent)})
+	}
+	if !a.Asset.Commissioned.IsZero() {
+		facts = append(facts, fact("Commissioned", a.Asset.Commissioned.Format("2 Jan 2006")))
+	}
+	return facts
+}
+
+func ruleRow(r *faultline.RuleInstance) console.RuleRow {
+	out := console.RuleRow{Title: r.Title, ID: r.Rule, Kind: r.Kind, Point: r.Point, Mode: r.FailureMode, Version: r.Version}
+	for _, l := range r.Limits {
+		out.Limits = append(out.Limits, strings.TrimSpace(fmt.Sprintf("%s %s %s", l.Name, faultline.Float(l.Value), r.Unit)))
+	}
+	if r.OnDelay > 0 || r.OffDelay > 0 {
+		out.Delays = fmt.Sprintf("on %s, off %s", r.OnDelay, r.OffDelay)
+	}
+	return out
+}
+
+// drawn keeps pictures for as long as they would hardly change: many browsers look at the same ones,
+// and every look at a month of values costs a query.
+type drawn struct {
+	mu       sync.Mutex
+	pictures map[drawnKey]drawnPictures
+}
+
+type drawnKey struct {
+	place
+	span string
+}
+
+type drawnPictures struct {
+	until    time.Time
+	pictures []console.Picture
+}
+
+const maxDrawn = 128
+
+func (s *Server) trendPictures(ctx context.Context, p *faultline.Position, span string, now time.Time) ([]console.Picture, error) {
+	names := trends(p)
+	if len(names) == 0 {
+		return nil, nil
+	}
+	key := drawnKey{place{p.Site, p.ID}, span}
+	s.drawn.mu.Lock()
+	known, ok := s.drawn.pictures[key]
+	s.drawn.mu.Unlock()
+	if ok && now.Before(known.until) {
+		return known.pictures, nil
+	}
+	charts, err := s.pictures(ctx, p, names, ranges[span], now)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]console.Picture, len(charts))
+	for i, c := range charts {
+		out[i] = console.Picture{Title: c.Title, SVG: template.HTML(c.SVG())} // chart escapes all text
+	}
+	s.drawn.mu.Lock()
+	defer s.drawn.mu.Unlock()
+	if s.drawn.pictures == nil || len(s.drawn.pictures) >= maxDrawn {
+		s.drawn.pictures = map[drawnKey]drawnPictures{}
+	}
+	s.drawn.pictures[key] = drawnPictures{now.Add(min(max(ranges[span]/600, 3*time.Second), time.Minute)), out}
+	return out, nil
+}

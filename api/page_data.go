@@ -1,0 +1,166 @@
+package api
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/api/console"
+	"github.com/faultline-iot/faultline/internal/store"
+)
+
+// formInteger reads a number of a form; none is 0.
+func formInteger(c *call, name string) (int, error) {
+	v := c.PostForm(name)
+	if v == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 {
+		return 0, invalid("%s: %q is no number", name, v)
+	}
+	return n, nil
+}
+
+func (s *Server) inspectionsPage(c *call) (any, error) {
+	ctx := c.Request.Context()
+	b, err := s.book.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.store.Inspections(ctx, store.InspectionFilter{})
+	if err != nil {
+		return nil, err
+	}
+	plans, err := s.store.Plans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &rows{s.maker(c), &b}
+	var v console.Inspections
+	for i := range list {
+		row := m.inspection(&list[i], plans)
+		if st := list[i].Status; st == faultline.InspectionDone || st == faultline.InspectionSkipped {
+			v.Ended = append(v.Ended, row)
+		} else {
+			v.Open = append(v.Open, row)
+		}
+	}
+	v.Ended = v.Ended[:min(len(v.Ended), 2*pageRows)]
+	for _, p := range plans {
+		row := console.PlanRow{Title: p.Title, ID: p.ID, Kind: p.AssetKind, Jobs: p.Jobs, Every: strings.TrimSpace(faultline.Float(p.Every).String() + " " + p.Unit)}
+		if p.Meter != "" {
+			row.Every += " (" + strings.ReplaceAll(p.Meter, "_", " ") + ")"
+		}
+		if p.Window > 0 {
+			row.Window = console.Span(p.Window)
+		}
+		v.Plans = append(v.Plans, row)
+	}
+	return framed{shell: s.shell(c, "inspections", "Inspections", "inspection ticket", 0), view: v}, nil
+}
+
+func (s *Server) dataPage(c *call) (any, error) {
+	ctx := c.Request.Context()
+	b, err := s.book.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := s.ledger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gateways, err := s.gateways(ctx, c.now)
+	if err != nil {
+		return nil, err
+	}
+	at := offset(c)
+	letters, total, err := s.store.DeadLetters(ctx, pageRows, at)
+	if err != nil {
+		return nil, err
+	}
+	m := &rows{s.maker(c), &b}
+	v := console.Data{Facts: ledgerTiles(&ledger.Total), Pager: pager(c, total, pageRows, at, "dead letters")}
+	for i := range gateways {
+		g := &gateways[i]
+		row := console.GatewayRow{ID: g.ID, Site: b.siteName(g.Site), Seen: m.At(g.LastSeen), State: console.Pill{Tone: "normal", Text: "Heard"}}
+		if g.Silent {
+			row.State = console.Pill{Tone: "no_data", Text: "Silent"}
+		}
+		for j := range b.positions {
+			if b.positions[j].Site == g.Site && b.positions[j].Gateway == g.ID {
+				row.Assets++
+			}
+		}
+		v.Gateways = append(v.Gateways, row)
+	}
+	for i := range ledger.Rows {
+		v.Ledger = append(v.Ledger, m.ledger(&ledger.Rows[i]))
+	}
+	for _, d := range letters {
+		line := d.Line
+		if len(line) > 400 {
+			line = strings.ToValidUTF8(line[:400], "") + "…"
+		}
+		v.Letters = append(v.Letters, console.LetterRow{At: m.At(d.At), Gateway: d.Gateway, Reason: d.Reason, Line: line, Sequence: d.Sequence})
+	}
+	return framed{shell: s.shell(c, "data", "Data", "", 3*valuesEach), view: v}, nil
+}
+
+func figure(n uint64) string { return console.Group(int64(n)) }
+
+func ledgerTiles(t *LedgerTotal) []console.Tile {
+	bad := func(name string, n uint64, note string) console.Tile {
+		tile := console.Tile{Name: name, Figure: figure(n), Tone: "normal", Note: note}
+		if n > 0 {
+			tile.Tone = "critical"
+		}
+		return tile
+	}
+	return []console.Tile{
+		{Name: "Frames delivered", Figure: figure(t.Delivered), Tone: "info", Note: fmt.Sprintf("of %s that gateways numbered", figure(t.Frames))},
+		bad("Missing", t.Missing, "numbers that never arrived"),
+		bad("Dropped at the edge", t.Dropped, "by a declared limit"),
+		{Name: "Duplicates dropped", Figure: figure(t.Duplicate), Tone: "normal", Note: fmt.Sprintf("%s late, %s expired", figure(t.Late), figure(t.Expired))},
+	}
+}
+
+func (m *rows) ledger(r *faultline.LedgerRow) console.LedgerRow {
+	frames := uint64(0)
+	if r.Last >= r.First && r.Last > 0 {
+		frames = r.Last - r.First + 1
+	}
+	return console.LedgerRow{
+		Gateway: r.Gateway, Site: r.Site, Epoch: r.Epoch, Frames: figure(frames), Delivered: figure(r.Delivered), Late: figure(r.Late), Duplicate: figure(r.Duplicate), Possibly: figure(r.Possibly),
+		Missing: figure(r.Missing), Dropped: figure(r.Dropped), Expired: figure(r.Expired), Letter: figure(r.Dead), Whole: r.Missing == 0 && r.Dropped == 0, Last: m.At(r.LastAt),
+	}
+}
+
+func (s *Server) contractsPage(c *call) (any, error) {
+	b, err := s.book.open(c.Request.Context())
+	if err != nil {
+		return nil, err
+	}
+	m := &rows{s.maker(c), &b}
+	var v console.Contracts
+	for _, k := range b.contracts {
+		row := console.ContractRow{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: "all", Version: k.Version, From: k.From.In(s.location).Format("2 Jan 2006"), Until: k.Until.In(s.location).Format("2 Jan 2006"), Left: m.At(k.Until), MadeUp: k.MadeUp}
+		if len(k.Sites) > 0 {
+			row.Sites = strings.Join(k.Sites, ", ")
+		}
+		switch left := k.Until.Sub(c.now); {
+		case left <= 0:
+			row.State = console.Pill{Tone: "critical", Text: "Expired"}
+		case c.now.Before(k.From):
+			row.State = console.Pill{Tone: "info", Text: "Not yet in force"}
+		case left < 90*24*time.Hour:
+			row.State = console.Pill{Tone: "warning", Text: "About to expire"}
+		default:
+			row.State = console.Pill{Tone: "normal", Text: "In force"}
+		}
+		v.Rows = append(v.Rows, row)
+	}
+	return framed{shell: s.shell(c, "contracts", "Contracts", "", 0), view: v}, nil
+}

@@ -1,0 +1,142 @@
+package api
+
+import (
+	"strings"
+	"time"
+
+	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/api/console"
+)
+
+// rows makes the rows of pages.
+type rows struct {
+	console.Maker
+	*contents
+}
+
+func (m *rows) asset(site, position string) console.Link {
+	if position == "" {
+		return console.Link{Text: m.siteName(site)}
+	}
+	l := console.Link{Href: assetHref(site, position), Text: position}
+	if p := m.position[place{site, position}]; p != nil && p.Name != "" {
+		l.Text += " " + p.Name
+	} else if p == nil {
+		l.Href = ""
+	}
+	return l
+}
+
+func (m *rows) alarm(a *faultline.Alarm, back string) console.AlarmRow {
+	r := console.AlarmRow{
+		ID: a.ID, Title: a.Title, Why: a.Why, Rule: a.Rule, State: console.AlarmPill(a, m.Now), Severity: console.SeverityPill(a.Severity),
+		Asset: m.asset(a.Site, a.Position), Raised: m.At(a.RaisedAt), Cleared: m.At(a.ClearedAt), Count: a.Count, MadeUp: a.MadeUp, Chattering: a.Chattering, Back: back,
+	}
+	if r.Title == "" {
+		r.Title = a.Rule
+	}
+	if a.Ticket != "" {
+		r.Ticket = console.Link{Href: ticketHref(a.Ticket), Text: "open"}
+		if strings.HasPrefix(a.Ticket, "T-") {
+			r.Ticket.Text = a.Ticket
+		}
+	}
+	if a.Acked {
+		r.AckedBy = a.AckedBy
+	}
+	if st := a.State(m.Now); st == faultline.AlarmUnacked || st == faultline.AlarmReturned {
+		r.Acknowledge = "/alarms/" + strings.Join([]string{a.Site, a.Position, a.Rule}, "/") + "/acknowledge"
+	}
+	return r
+}
+
+func (m *rows) alarms(list []faultline.Alarm, back string) []console.AlarmRow {
+	out := make([]console.AlarmRow, len(list))
+	for i := range list {
+		out[i] = m.alarm(&list[i], back)
+	}
+	return out
+}
+
+func (m *rows) ticket(t *faultline.Ticket) console.TicketRow {
+	r := console.TicketRow{
+		Href: ticketHref(t.Number), Number: t.Number, Title: t.Title, Kind: string(t.Kind), Priority: console.PriorityPill(t.Priority), Status: console.StatusPill(t.Status),
+		Asset: m.asset(t.Site, t.Position), Received: m.At(t.ReceivedAt), Count: t.Count, MadeUp: t.MadeUp, Test: t.Test, Late: t.Late,
+	}
+	if t.Status.Open() {
+		r.Due = m.nextDue(t)
+	}
+	return r
+}
+
+// nextDue is the first clock that still runs.
+func (m *rows) nextDue(t *faultline.Ticket) *console.Due {
+	response, answer := t.Clocks(faultline.DefaultTargets, m.Now)
+	for _, d := range []*console.Due{m.Due("response", t.ReceivedAt, response), m.Due("solution", t.ReceivedAt, answer)} {
+		if d != nil && d.Stopped == (console.Moment{}) {
+			return d
+		}
+	}
+	return nil
+}
+
+func (m *rows) tickets(list []faultline.Ticket) []console.TicketRow {
+	out := make([]console.TicketRow, len(list))
+	for i := range list {
+		out[i] = m.ticket(&list[i])
+	}
+	return out
+}
+
+func (m *rows) inspection(i *faultline.Inspection, plans []faultline.Plan) console.InspectionRow {
+	v := viewInspection(*i, m.Now)
+	tone := map[faultline.InspectionStatus]string{faultline.InspectionDue: "warning", faultline.InspectionInProgress: "info", faultline.InspectionDone: "normal"}[i.Status]
+	r := console.InspectionRow{
+		Plan: i.Plan, Site: i.Site, Asset: m.asset(i.Site, i.Position), Cycle: i.Cycle, Status: console.Pill{Tone: tone, Text: console.Word(i.Status)}, Overdue: v.Overdue,
+		DueAt: m.At(i.DueAt), Until: m.At(i.Until), Done: m.At(i.DoneAt), MadeUp: i.MadeUp, Reading: faultline.Float(i.Reading).String(),
+	}
+	for _, p := range plans {
+		if p.ID == i.Plan {
+			r.Plan, r.Reading = p.Title, strings.TrimSpace(r.Reading+" "+p.Unit)
+		}
+	}
+	if i.Ticket != "" {
+		r.Ticket = console.Link{Href: ticketHref(i.Ticket), Text: "open"}
+		if strings.HasPrefix(i.Ticket, "T-") {
+			r.Ticket.Text = i.Ticket
+		}
+	}
+	return r
+}
+
+func (m *rows) card(a *Asset, points []Point) console.AssetCard {
+	c := console.AssetCard{
+		Href: assetHref(a.Site, a.ID), ID: a.ID, Name: a.Name, Kind: a.Kind, Model: a.Asset.Model, Serial: a.Asset.Serial, Site: a.Site,
+		State: console.StatePill(string(a.State)), Seen: m.At(a.LastDataAt), Alarms: a.OpenAlarms, Tickets: a.OpenTickets, Coverage: console.CoveragePill(a.Coverage),
+	}
+	for i := range points {
+		if p := &points[i]; p.Trend && len(c.Values) < 3 && !p.At.IsZero() {
+			c.Values = append(c.Values, m.value(p))
+		}
+	}
+	return c
+}
+
+func (m *rows) value(p *Point) console.Value {
+	v := console.Value{Name: p.Name, Title: titleOf(&p.Point), Text: p.shown, Missing: p.At.IsZero() || p.Quality.IsBad(), Quality: console.QualityPill(p.Quality), Seen: m.At(p.At)}
+	if v.Missing {
+		v.Text = "no value"
+	}
+	if p.Good != nil {
+		v.Good, v.GoodSeen = p.Good.shown, m.At(p.Good.At)
+	}
+	return v
+}
+
+// when is a fact with a time.
+func (m *rows) when(name string, t time.Time) console.Fact {
+	at := m.At(t)
+	return console.Fact{Name: name, When: &at}
+}
+
+func fact(name, text string) console.Fact { return console.Fact{Name: name, Text: text} }

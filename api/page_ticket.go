@@ -1,0 +1,368 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"net/http"
+	"slices"
+	"strings"
+
+	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/api/console"
+	"github.com/faultline-iot/faultline/internal/chart"
+	"github.com/faultline-iot/faultline/internal/store"
+)
+
+func (s *Server) ticketsPage(c *call) (any, error) {
+	ctx := c.Request.Context()
+	b, err := s.book.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	at := offset(c)
+	f := store.TicketFilter{Site: c.Query("site"), Text: c.Query("text"), Limit: pageRows, Offset: at}
+	show, origin, kind, st := c.Query("show"), c.Query("origin"), c.Query("kind"), c.Query("status")
+	yes, no := true, false
+	switch show {
+	case "all":
+	case "ended":
+		f.Open = &no
+	default:
+		show = "open"
+		if st == "" { // a status says itself whether it is open
+			f.Open = &yes
+		}
+	}
+	switch origin {
+	case "real":
+		f.MadeUp, f.Test = &no, &no
+	case "made_up":
+		f.MadeUp = &yes
+	case "test":
+		f.Test = &yes
+	}
+	if slices.Contains(ticketKinds, kind) {
+		f.Kind = []faultline.TicketKind{faultline.TicketKind(kind)}
+	}
+	if slices.Contains(statuses, st) {
+		f.Status = []faultline.Status{faultline.Status(st)}
+	}
+	list, total, err := s.store.Tickets(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	m := &rows{s.maker(c), &b}
+	names := map[string]string{"open": "Open", "ended": "Ended", "all": "All", "real": "Real", "made_up": "Made-up history", "test": "Test alarms"}
+	name := func(v string) string { return names[v] }
+	v := console.Tickets{
+		Text: f.Text, Sites: siteOptions(&b, f.Site), Kinds: options("All kinds", ticketKinds, kind, word), Statuses: options("Any status", statuses, st, word),
+		Shown: options("", []string{"open", "ended", "all"}, show, name)[1:], Origin: options("Any origin", []string{"real", "made_up", "test"}, origin, name),
+		Rows: m.tickets(list), Pager: pager(c, total, pageRows, at, "tickets"),
+	}
+	return framed{shell: s.shell(c, "tickets", "Tickets", "ticket", 0), view: v}, nil
+}
+
+func (s *Server) ticketPage(c *call) (any, error) {
+	return s.showTicket(c, console.Entered{}, console.Notice{}, http.StatusOK)
+}
+
+// showTicket makes the page of a ticket, with what was entered into a form that was refused.
+func (s *Server) showTicket(c *call, entered console.Entered, notice console.Notice, code int) (any, error) {
+	ctx := c.Request.Context()
+	t, err := s.ticket(c)
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.book.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.store.TicketEvents(ctx, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := s.store.Evidence(ctx, t.ID)
+	if err != nil {
+		return nil, err
+	}
+	alarms, err := s.alarmsOf(ctx, &t)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := s.store.RuleInstances(ctx, t.Site, t.Position)
+	if err != nil {
+		return nil, err
+	}
+	plans, err := s.store.Plans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &rows{s.maker(c), &b}
+	v := console.Ticket{
+		Row: m.ticket(&t), Action: ticketHref(t.Number), Version: t.Version, Why: t.Text, Suggest: console.Word(t.Suggest), Reasons: faultline.CancelReasons,
+		Fault: t.Kind == faultline.TicketFault, NeedsNormal: !normal(&t, alarms), Coverage: t.Coverage, CoveragePill: console.CoveragePill(t.Coverage), Until: m.At(t.Coverage.Until),
+		Stages: stages(&t), Moves: moveForms(&t), Facts: m.ticketFacts(&t), Alarms: m.alarms(alarms, ticketHref(t.Number)), Resolution: resolutionFacts(&t),
+		CommentKinds: options("", commentKinds, entered.CommentKind, word)[1:],
+	}
+	for i := range evidence {
+		v.Evidence = append(v.Evidence, m.evidence(&t, &evidence[i], i+1))
+	}
+	if len(evidence) > 0 && evidence[0].Why != "" {
+		v.Why, v.Text = evidence[0].Why, t.Text
+	}
+	for _, r := range rules {
+		if r.Rule == t.Rule {
+			v.Check = r.Check
+		}
+	}
+	for _, p := range plans {
+		if p.ID == t.Plan {
+			v.Jobs = p.Jobs
+		}
+	}
+	for i := range alarms {
+		if !alarms[i].Acked {
+			v.Unacked++
+		}
+	}
+	response, answer := t.Clocks(faultline.DefaultTargets, c.now)
+	for _, d := range []*console.Due{m.Due("First response", t.ReceivedAt, response), m.Due("Solution or diagnosis", t.ReceivedAt, answer)} {
+		if d != nil {
+			v.Clocks = append(v.Clocks, d)
+		}
+	}
+	for i := len(events) - 1; i >= 0; i-- {
+		v.History = append(v.History, m.history(&events[i]))
+	}
+	v.Entered, v.Missing = known(&t, entered), t.Gate(faultline.Resolution{}, true)
+
+	shell := s.shell(c, "tickets", t.Number+" "+t.Title, "ticket alarm inspection", 0)
+	shell.Href, shell.Notice = ticketHref(t.Number), notice
+	return framed{shell: shell, view: v, code: code}, nil
+}
+
+// known fills the form in with what is known already.
+func known(t *faultline.Ticket, e console.Entered) console.Entered {
+	if e.To != string(faultline.StatusResolved) {
+		e.FailureMode = t.FailureMode
+		if t.Rule != "" {
+			e.Detection = "rule " + t.Rule
+		}
+		e.Outcome = "solved"
+	}
+	return e
+}
+
+// stages of the usual way, and where the ticket stands.
+func stages(t *faultline.Ticket) []console.Stage {
+	way := []faultline.Status{faultline.StatusNew, faultline.StatusTriaged, faultline.StatusInProgress, faultline.StatusResolved, faultline.StatusClosed}
+	switch t.Status {
+	case faultline.StatusScheduled:
+		way = slices.Insert(way, 2, t.Status)
+	case faultline.StatusWaitingParts, faultline.StatusWaitingCustomer:
+		at := 3
+		if i := slices.Index(way, t.WaitingFrom); i >= 0 {
+			at = i + 1
+		}
+		way = slices.Insert(way, at, t.Status)
+	case faultline.StatusCancelled:
+		way = []faultline.Status{faultline.StatusNew, faultline.StatusCancelled}
+	}
+	here := slices.Index(way, t.Status)
+	out := make([]console.Stage, len(way))
+	for i, st := range way {
+		out[i] = console.Stage{Text: console.Word(st), Done: i < here, Current: i == here}
+	}
+	return out
+}
+
+// moveForms are the allowed moves, the usual next one first.
+func moveForms(t *faultline.Ticket) []console.MoveForm {
+	verbs := map[faultline.Status]string{
+		faultline.StatusTriaged: "Triage", faultline.StatusScheduled: "Schedule a visit", faultline.StatusInProgress: "Begin the repair", faultline.StatusWaitingCustomer: "Wait for the customer",
+		faultline.StatusWaitingParts: "Wait for parts", faultline.StatusResolved: "Resolve", faultline.StatusClosed: "Close, confirmed by the customer", faultline.StatusCancelled: "Cancel",
+	}
+	usual := map[faultline.Status]faultline.Status{
+		faultline.StatusNew: faultline.StatusTriaged, faultline.StatusTriaged: faultline.StatusInProgress, faultline.StatusScheduled: faultline.StatusInProgress, faultline.StatusInProgress: faultline.StatusResolved,
+		faultline.StatusWaitingCustomer: faultline.StatusInProgress, faultline.StatusWaitingParts: faultline.StatusInProgress, faultline.StatusResolved: faultline.StatusClosed,
+	}
+	if t.Kind == faultline.TicketInspection {
+		verbs[faultline.StatusInProgress] = "Begin the work"
+	}
+	next := usual[t.Status]
+	if t.Status == faultline.StatusWaitingCustomer && t.WaitingFrom != "" {
+		next = t.WaitingFrom
+	}
+	var out []console.MoveForm
+	for _, to := range t.Moves() {
+		f := console.MoveForm{To: string(to), Verb: verbs[to], Main: to == next, Resolve: to == faultline.StatusResolved, Cancel: to == faultline.StatusCancelled}
+		switch {
+		case t.Status == faultline.StatusResolved && to == faultline.StatusInProgress:
+			f.Verb, f.Hint = "Reopen", "why"
+		case t.Status == faultline.StatusWaitingCustomer || t.Status == faultline.StatusWaitingParts:
+			if to == faultline.StatusInProgress {
+				f.Verb = "Go on"
+			}
+		case to == faultline.StatusTriaged:
+			f.Hint = "who takes it, remote or on site, likely cause"
+		case to == faultline.StatusScheduled:
+			f.Hint = "when and who"
+		case to == faultline.StatusWaitingParts:
+			f.Hint = "which parts, expected when"
+		case to == faultline.StatusWaitingCustomer:
+			f.Hint = "what for"
+		case to == faultline.StatusInProgress:
+			f.Hint = "note"
+		}
+		if f.Verb == "" {
+			f.Verb = console.Word(to)
+		}
+		out = append(out, f)
+	}
+	slices.SortStableFunc(out, func(a, b console.MoveForm) int {
+		rank := func(f console.MoveForm) int {
+			switch {
+			case f.Main:
+				return 0
+			case f.Cancel:
+				return 2
+			}
+			return 1
+		}
+		return rank(a) - rank(b)
+	})
+	return out
+}
+
+func (m *rows) ticketFacts(t *faultline.Ticket) []console.Fact {
+	asset := m.asset(t.Site, t.Position)
+	facts := []console.Fact{
+		{Name: "Asset", Text: asset.Text, Href: asset.Href}, fact("Site", m.siteName(t.Site)), fact("Serial number", t.Serial), fact("Kind", console.Word(t.Kind)), fact("Maintenance", console.Word(t.Maintenance)),
+		fact("Suggested", console.Word(t.Suggest)), fact("Failure mode", console.Word(t.FailureMode)), m.when("Fault began", t.EventAt), m.when("Received", t.ReceivedAt),
+	}
+	if t.Rule != "" {
+		facts = append(facts, fact("Rule", fmt.Sprintf("%s, version %d", t.Rule, t.RuleVersion)))
+	}
+	if t.Plan != "" {
+		facts = append(facts, fact("Plan", fmt.Sprintf("%s, cycle %d", t.Plan, t.Cycle)))
+	}
+	if !t.RecoveredAt.IsZero() {
+		facts = append(facts, m.when("Back to normal", t.RecoveredAt))
+	}
+	if t.Assignee != "" {
+		facts = append(facts, fact("Assigned to", t.Assignee))
+	}
+	if t.Earlier != "" {
+		facts = append(facts, console.Fact{Name: "Same fault before", Text: t.Earlier, Href: ticketHref(t.Earlier)})
+	}
+	if t.CancelReason != "" {
+		facts = append(facts, fact("Cancelled", console.Word(t.CancelReason)))
+	}
+	return facts
+}
+
+func resolutionFacts(t *faultline.Ticket) []console.Fact {
+	r := &t.Resolution
+	var out []console.Fact
+	for _, f := range []console.Fact{
+		fact("Outcome", console.Word(r.Outcome)), fact("Failure mode", console.Word(r.FailureMode)), fact("Found by", r.Detection), fact("Mechanism", r.Mechanism), fact("Cause", r.Cause),
+		fact("Functional test", r.FunctionalTest), fact("Though not normal", r.NormalReason), fact("Words for the customer", r.Words),
+	} {
+		if f.Text != "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (m *rows) evidence(t *faultline.Ticket, e *faultline.Evidence, n int) console.EvidenceView {
+	picture := chart.FromEvidence(e, m.Location)
+	picture.Height = 220
+	v := console.EvidenceView{Why: e.Why, Rule: e.Rule, Version: e.RuleVersion, At: m.At(e.At), SVG: template.HTML(picture.SVG()), File: pictureURL(t.Number, n)} // chart escapes all text
+	point := &faultline.Point{Name: e.Point, Unit: e.Unit}
+	if p := m.position[place{t.Site, t.Position}]; p != nil {
+		if known := findPoint(p, e.Point); known != nil {
+			point = known
+		}
+	}
+	v.Point = titleOf(point)
+	marked := false
+	for _, sample := range slices.Backward(e.Samples) {
+		row := console.SampleRow{At: sample.At.In(m.Location).Format("15:04:05.000"), Value: sample.Text, Quality: console.QualityPill(sample.Quality)}
+		switch {
+		case sample.Value != nil:
+			row.Value = showValue(point, faultline.Float(*sample.Value))
+			v.Good++
+		case sample.Text != "":
+			v.Good++
+		default:
+			row.Value = "–"
+			v.Bad++
+		}
+		if !marked && !sample.At.After(e.At) {
+			row.Moment, marked = true, true
+		}
+		v.Samples = append(v.Samples, row)
+	}
+	return v
+}
+
+func (m *rows) history(e *faultline.TicketEvent) console.HistoryRow {
+	r := console.HistoryRow{At: m.At(e.At), By: e.By, Kind: console.Word(e.Kind), Text: e.Text}
+	if e.From != "" || e.To != "" {
+		r.Move = strings.TrimSpace(console.Word(e.From) + " → " + console.Word(e.To))
+	}
+	switch e.Kind {
+	case faultline.EventResponse, faultline.EventSolution, faultline.EventDiagnosis:
+		r.Tone = "customer"
+	case faultline.EventRecovered:
+		r.Tone = "good"
+	case faultline.EventOpened, faultline.EventRepeated, faultline.EventJoined:
+		r.Tone = "hot"
+	}
+	return r
+}
+
+func (s *Server) moveForm(c *call) (any, error) {
+	version, err := formInteger(c, "version")
+	if err != nil {
+		return nil, err
+	}
+	m := Move{To: faultline.Status(c.PostForm("to")), Text: c.PostForm("text"), Reason: c.PostForm("reason"), DuplicateOf: strings.TrimSpace(c.PostForm("duplicate_of")), Version: version}
+	if m.Reason != faultline.CancelDuplicate {
+		m.DuplicateOf = ""
+	}
+	entered := console.Entered{To: string(m.To), Reason: m.Reason, DuplicateOf: m.DuplicateOf, Text: m.Text}
+	if m.To == faultline.StatusResolved {
+		m.Resolution = &faultline.Resolution{
+			Outcome: c.PostForm("outcome"), FailureMode: c.PostForm("failure_mode"), Detection: c.PostForm("detection"), Mechanism: c.PostForm("mechanism"), Cause: c.PostForm("cause"),
+			FunctionalTest: c.PostForm("functional_test"), NormalReason: c.PostForm("normal_reason"), JobsDone: c.PostForm("jobs_done") != "", Words: c.PostForm("words"),
+		}
+		entered.Resolution = *m.Resolution
+	}
+	v, _, err := s.move(c, &m)
+	if err != nil {
+		return s.again(c, entered, err)
+	}
+	return s.back(ticketHref(v.Number), console.Notice{Text: v.Number + ": " + console.Word(v.Status), Items: v.Notes}), nil
+}
+
+func (s *Server) commentForm(c *call) (any, error) {
+	m := Comment{Text: c.PostForm("text"), Kind: c.PostForm("kind")}
+	v, err := s.comment(c, &m)
+	if err != nil {
+		return s.again(c, console.Entered{Text: m.Text, CommentKind: m.Kind}, err)
+	}
+	return s.back(ticketHref(v.Number)+"#history", console.Notice{Text: "Added: " + console.Word(m.Kind)}), nil
+}
+
+// again shows the ticket with the form as it was filled in, and why it was refused.
+func (s *Server) again(c *call, entered console.Entered, err error) (any, error) {
+	n, fault := refused(err)
+	if fault != nil || errors.Is(err, faultline.ErrNotFound) {
+		return nil, err
+	}
+	p, _ := problemOf(err)
+	return s.showTicket(c, entered, n, p.Status)
+}

@@ -1,0 +1,144 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	faultline "github.com/faultline-iot/faultline"
+)
+
+// role is what a route asks of its caller. Users with roles of their own come later; today whoever is
+// let in holds them all, but every route says already which one it needs.
+type role string
+
+const (
+	public     role = "public"     // anybody who reaches the listener
+	viewer     role = "viewer"     // reads
+	technician role = "technician" // changes alarms and tickets
+)
+
+// param is a query parameter of a route.
+type param struct {
+	name, about string
+	kind        string   // "string", "integer", "boolean" or "date-time"
+	values      []string // allowed ones, if there are few
+}
+
+// route is one line of the table: routing, access and the OpenAPI document are made from it.
+type route struct {
+	method, path string // path as gin writes it: /tickets/:id
+	summary      string
+	tag          string
+	role         role
+	params       []param
+	request      any    // a zero value of the body's type; nil for none
+	response     any    // a zero value of the answer's type
+	accepts202   bool   // a durable command may still be pending
+	media        string // of the answer; "" is application/json
+	slow         bool   // streams: no time limit
+	handle       func(*call) (any, error)
+}
+
+// base is the path of the API.
+const base = "/api/v1"
+
+const (
+	tagAssets  = "assets"
+	tagAlarms  = "alarms"
+	tagTickets = "tickets"
+	tagPlans   = "inspections, rules and contracts"
+	tagData    = "data"
+	tagLive    = "live"
+	tagServer  = "server"
+)
+
+var (
+	siteParam     = param{name: "site", about: "only this site"}
+	positionParam = param{name: "position", about: "only this position"}
+	limitParam    = param{name: "limit", about: "rows of the page, at most 500", kind: "integer"}
+	offsetParam   = param{name: "offset", about: "rows to skip", kind: "integer"}
+)
+
+// apiRoutes is the table of the API.
+func (s *Server) apiRoutes() []route {
+	get := func(path, tag, summary string, response any, handle func(*call) (any, error), params ...param) route {
+		return route{method: http.MethodGet, path: base + path, tag: tag, summary: summary, role: viewer, response: response, handle: handle, params: params}
+	}
+	post := func(path, tag, summary string, request, response any, handle func(*call) (any, error)) route {
+		return route{method: http.MethodPost, path: base + path, tag: tag, summary: summary, role: technician, request: request, response: response, handle: handle}
+	}
+	command := func(r route) route { r.accepts202 = true; return r }
+	media := func(r route, m string) route { r.media = m; return r }
+
+	return []route{
+		get("/sites", tagAssets, "Sites", Page[faultline.Site]{}, s.listSites),
+		get("/assets", tagAssets, "Positions with the asset standing there, its state and coverage", Page[Asset]{}, s.listAssets,
+			siteParam, param{name: "kind", about: "only this asset kind"}, param{name: "state", about: "only assets in this state", values: assetStates},
+			param{name: "text", about: "part of the position, name, serial number or model"}, limitParam, offsetParam),
+		get("/assets/:site/:position", tagAssets, "One asset", Asset{}, s.getAsset),
+		get("/assets/:site/:position/points", tagAssets, "Points with their latest value, quality and age", Page[Point]{}, s.listPoints),
+		get("/assets/:site/:position/series", tagAssets, "Values over time, down-sampled where there are many", History{}, s.getSeries,
+			param{name: "from", about: "beginning; one hour before to unless given", kind: "date-time"}, param{name: "to", about: "end; now unless given", kind: "date-time"},
+			param{name: "points", about: "names, separated by commas; those shown as trends unless given"}, param{name: "max", about: "samples per point, at most 5000", kind: "integer"}),
+		media(get("/assets/:site/:position/points/:point/picture.svg", tagAssets, "Picture of one point with its limits", nil, s.pointPicture,
+			param{name: "range", about: "time shown", values: rangeNames}, param{name: "width", about: "px", kind: "integer"}), mediaSVG),
+		command(post("/assets/:site/:position/test-alarm", tagAssets, "Raise a marked test ticket, which figures leave out", TestAlarm{}, Result{}, s.postTestAlarm)),
+
+		get("/alarms", tagAlarms, "Alarms", Page[Alarm]{}, s.listAlarms, siteParam, positionParam,
+			param{name: "open", about: "only those that are not back to normal", kind: "boolean"}, limitParam, offsetParam),
+		get("/alarms/:site/:position/:rule", tagAlarms, "One alarm", Alarm{}, s.getAlarm),
+		get("/alarms/:site/:position/:rule/events", tagAlarms, "History of one alarm, newest first", Page[faultline.AlarmEvent]{}, s.listAlarmEvents, limitParam),
+		command(post("/alarms/:site/:position/:rule/acknowledge", tagAlarms, "Acknowledge an alarm", Acknowledge{}, Result{}, s.postAcknowledge)),
+
+		get("/tickets", tagTickets, "Tickets", Page[Ticket]{}, s.listTickets, siteParam, positionParam,
+			param{name: "kind", about: "only this kind", values: ticketKinds}, param{name: "status", about: "one or several, separated by commas"},
+			param{name: "open", about: "only open (true) or only ended (false)", kind: "boolean"}, param{name: "made_up", about: "demonstration history: only (true), without (false)", kind: "boolean"},
+			param{name: "test", about: "test alarms: only (true), without (false)", kind: "boolean"}, param{name: "text", about: "part of the number, title or serial number"}, limitParam, offsetParam),
+		get("/tickets/:id", tagTickets, "One ticket by id or number, with clocks and allowed moves", Ticket{}, s.getTicket),
+		get("/tickets/:id/events", tagTickets, "History of a ticket, oldest first", Page[faultline.TicketEvent]{}, s.listTicketEvents),
+		get("/tickets/:id/evidence", tagTickets, "What the ticket rests on: samples, limits, rule", Page[faultline.Evidence]{}, s.listEvidence),
+		media(get("/tickets/:id/evidence/:n/picture.svg", tagTickets, "Picture of a piece of evidence; n counts from 1", nil, s.evidencePicture,
+			param{name: "width", about: "px", kind: "integer"}), mediaSVG),
+		command(post("/tickets/:id/move", tagTickets, "Move a ticket to another status", Move{}, Ticket{}, s.postMove)),
+		post("/tickets/:id/comments", tagTickets, "Comment a ticket; one to the customer stops the response clock", Comment{}, Ticket{}, s.postComment),
+		command(post("/tickets/:id/acknowledge", tagTickets, "Acknowledge all alarms of a ticket", Acknowledge{}, Result{}, s.postAcknowledgeTicket)),
+
+		get("/inspections", tagPlans, "Occurrences of inspection plans", Page[Inspection]{}, s.listInspections, siteParam, positionParam,
+			param{name: "open", about: "only open (true) or only ended (false)", kind: "boolean"}),
+		get("/plans", tagPlans, "Inspection plans", Page[faultline.Plan]{}, s.listPlans),
+		get("/rules", tagPlans, "Rules as they stand on positions", Page[faultline.RuleInstance]{}, s.listRules, siteParam, positionParam),
+		get("/contracts", tagPlans, "Service contracts", Page[faultline.Contract]{}, s.listContracts),
+
+		get("/gateways", tagData, "Gateways and when they were last heard", Page[Gateway]{}, s.listGateways),
+		get("/ledger", tagData, "Loss ledger: what became of every frame of every gateway", Ledger{}, s.getLedger),
+		get("/dead-letters", tagData, "Lines that could not be stored, with their reason", Page[faultline.DeadLetter]{}, s.listDeadLetters, limitParam, offsetParam),
+
+		{method: http.MethodGet, path: base + "/events", tag: tagLive, role: viewer, media: mediaEvents, slow: true, handle: s.streamEvents,
+			summary: "Server-sent events: change (something to look at again), values (positions with new values), resync (some were left out)",
+			params:  []param{siteParam, positionParam}},
+
+		{method: http.MethodGet, path: base + "/openapi.json", tag: tagServer, summary: "This document", role: viewer, response: map[string]any{}, handle: s.getOpenAPI},
+		{method: http.MethodGet, path: "/healthz", tag: tagServer, summary: "The process is alive", role: public, response: Health{}, handle: s.getHealth},
+		{method: http.MethodGet, path: "/readyz", tag: tagServer, summary: "The parts it needs answer; 503 if one does not", role: public, response: Health{}, handle: s.getReady},
+		{method: http.MethodGet, path: "/metrics", tag: tagServer, summary: "Metrics for Prometheus", role: viewer, media: "text/plain", handle: s.getMetrics},
+	}
+}
+
+const (
+	mediaJSON    = "application/json"
+	mediaProblem = "application/problem+json"
+	mediaSVG     = "image/svg+xml"
+	mediaEvents  = "text/event-stream"
+	mediaHTML    = "text/html"
+)
+
+// pathParams are the names in a path such as /tickets/:id.
+func (r *route) pathParams() []string {
+	var out []string
+	for _, p := range strings.Split(r.path, "/") {
+		if n, ok := strings.CutPrefix(p, ":"); ok {
+			out = append(out, n)
+		}
+	}
+	return out
+}

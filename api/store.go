@@ -1,0 +1,73 @@
+package api
+
+import (
+	"context"
+
+	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/store"
+	"github.com/faultline-iot/faultline/internal/tsdb"
+)
+
+// Store is what api needs of SQL; *store.Store is one. It is safe for concurrent use, and the caller
+// of New closes it after Run has returned.
+type Store interface {
+	registry
+	plans
+	alarms
+	tickets
+	losses
+	Ping(context.Context) error
+}
+
+type registry interface {
+	Sites(context.Context) ([]faultline.Site, error)
+	Positions(context.Context) ([]faultline.Position, error)
+	Contracts(context.Context) ([]faultline.Contract, error)
+	Gateways(context.Context) ([]faultline.Gateway, error)
+}
+
+type plans interface {
+	Plans(context.Context) ([]faultline.Plan, error)
+	RuleInstances(ctx context.Context, site, position string) ([]faultline.RuleInstance, error)
+	Inspections(context.Context, store.InspectionFilter) ([]faultline.Inspection, error)
+}
+
+type alarms interface {
+	Alarms(context.Context, store.AlarmFilter) ([]faultline.Alarm, int, error)
+	Alarm(ctx context.Context, id string) (faultline.Alarm, error)
+	AlarmEvents(ctx context.Context, alarm string, limit int) ([]faultline.AlarmEvent, error)
+}
+
+type tickets interface {
+	Tickets(context.Context, store.TicketFilter) ([]faultline.Ticket, int, error)
+	Ticket(ctx context.Context, idOrNumber string) (faultline.Ticket, error)
+	TicketEvents(ctx context.Context, id string) ([]faultline.TicketEvent, error)
+	Evidence(ctx context.Context, ticket string) ([]faultline.Evidence, error)
+	// ChangeTicket calls change in one transaction; see store.Store.
+	ChangeTicket(ctx context.Context, idOrNumber string, version int, change func(*faultline.Ticket) ([]faultline.TicketEvent, error)) (faultline.Ticket, error)
+}
+
+type losses interface {
+	LedgerRows(context.Context) ([]faultline.LedgerRow, error)
+	DeadLetters(ctx context.Context, limit, offset int) ([]faultline.DeadLetter, int, error)
+}
+
+// Series reads values over time; *tsdb.Client is one.
+type Series interface {
+	History(context.Context, tsdb.HistoryQuery) ([]tsdb.PointHistory, error)
+	Latest(ctx context.Context, kind, site, position string) (faultline.Frame, error) // ErrNotFound if there is none
+	Ping(context.Context) error
+}
+
+// Commands puts commands into the stream of their site, durably, and waits a short while for their
+// result; *bus.Hub is one. bus.ErrPending says that the command is stored and its result still to come.
+type Commands interface {
+	Send(context.Context, faultline.Command) (faultline.CommandResult, error)
+}
+
+// Live gives newest frames and events as they come, until ctx ends; it may lose some. *bus.Conn is one.
+type Live interface {
+	SubscribeLive(context.Context, func(faultline.Frame)) error
+	SubscribeEvents(context.Context, func(faultline.Event)) error
+	PublishEvent(faultline.Event) error
+}
