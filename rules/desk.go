@@ -55,9 +55,9 @@ const (
 	stormRule = "storm"
 )
 
-// familyCommunication is of failures that hide an asset rather than show its state: nothing joins them
-// for being near in time.
-const familyCommunication = "communication"
+// blind are the families of failures that hide an asset rather than show its state. Nothing joins them,
+// and they join nothing, for being near in time: a dead sensor is a job of its own.
+var blind = map[string]bool{"communication": true, "instrument": true}
 
 func newDesk(tx Tx, w *world) *desk {
 	return &desk{tx: tx, world: w, out: outcome{tickets: map[string]string{}, replies: map[string]string{}, counts: map[string]int{}}}
@@ -201,7 +201,7 @@ func (d *desk) related(e *effect, a *faultline.Alarm) (*faultline.Ticket, bool, 
 		}
 		family := t.Family == r.Family
 		near := a.RaisedAt.Sub(t.LastAlarmAt).Abs() <= r.joinWithin() && r.joinWithin() > 0 &&
-			t.Family != familyCommunication && r.Family != familyCommunication
+			!blind[t.Family] && !blind[r.Family]
 		if !family && !near || bestFamily && !family {
 			continue
 		}
@@ -420,7 +420,6 @@ func (d *desk) rose(e *effect, a *faultline.Alarm) error {
 		return err
 	}
 	rise := d.raisePriority(e, &t, e.rule.rule.urgency(a.Severity))
-	t.CommentedAt = d.now
 	return d.update(&t, faultline.EventComment, "alarm "+a.Rule+" rose to "+a.Severity.String()+": "+a.Why, rise)
 }
 

@@ -27,6 +27,9 @@ type savedUnit struct {
 	place faultline.Place
 }
 
+// A crash at each point: the units are one transaction, and the partition's own unit with them says
+// where units begin that were never saved; so its place is never beyond what any of them still needs.
+
 func newSaver(w *worker, drop []string) *saver {
 	s := &saver{w: w, last: time.Now(), drop: drop, result: make(chan []savedUnit, 1)}
 	s.result <- nil
@@ -69,8 +72,10 @@ func (s *saver) some(ctx context.Context) {
 		s.result <- nil
 		return
 	}
-	units = append(units, Unit{ID: partitionUnit, Place: s.w.place})
 	place, drop := s.least(done), s.drop
+	if place != (faultline.Place{}) {
+		units = append(units, Unit{ID: partitionUnit, Place: place})
+	}
 	s.writing.Go(func() {
 		if err := s.write(ctx, units, drop, place); err != nil {
 			if ctx.Err() == nil {

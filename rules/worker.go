@@ -47,7 +47,8 @@ func newWorker(e *Engine, partition int, lease Lease, w *world) *worker {
 	}
 }
 
-// partitionUnit is the unit that is no position's: its place is where the partition as a whole stands.
+// partitionUnit is the unit that is no position's: its place is what all units had dealt with when it
+// was saved. A unit that was never saved begins there.
 const partitionUnit = "partition"
 
 // run restores the units and consumes until ctx ends, the lease is lost or the store refuses; then it
@@ -154,7 +155,7 @@ func (w *worker) add(p *faultline.Position, saved map[string]*Unit) *unit {
 	if w.units[u.id] != nil {
 		return w.units[u.id]
 	}
-	u.place = w.place
+	u.place, u.saved = w.place, w.place
 	if s := saved[u.id]; s != nil {
 		delete(saved, u.id)
 		orphans, err := u.restore(s.State)

@@ -8,8 +8,8 @@ import (
 )
 
 // Silence of a point: it gives no usable sample though its asset does, so that a dead sensor is not
-// hidden and a dead asset is not told once for each of its points. Silence of an asset: it gives no
-// usable sample at all.
+// hidden and a dead asset is not told once for each of its points. A point that was never reported is
+// not missed: not every model has it. Silence of an asset: it gives no usable sample at all.
 var silenceType = Type{
 	Name:     "silence",
 	Uses:     []string{"after", "severity"},
@@ -34,10 +34,13 @@ type silence struct {
 	settings *Settings
 	point    *faultline.Point // nil: the asset
 	last     int64            // the clock: latest tick or sample
-	heard    int64            // event time of the last usable sample; 0: never
+	heard    int64            // event time of the last usable sample; 0: never; unusable: only bad ones came
 	quiet    int64            // ns without one, as far as the clock ran
 	others   int64            // of a point: ns since another point of the asset was heard
 }
+
+// unusable says that a point is reported, but was never usable.
+const unusable = -1
 
 func (k *silence) Observe(at time.Time, s *faultline.Sample) Verdict {
 	now := at.UnixNano()
@@ -50,6 +53,8 @@ func (k *silence) Observe(at time.Time, s *faultline.Sample) Verdict {
 			k.heard, k.quiet = now, 0
 		}
 		k.others = 0
+	} else if k.heard == 0 && s.Quality != faultline.BadIllegalAddress && (k.point == nil || s.Point == k.point.Name) {
+		k.heard = unusable
 	}
 	return k.verdict()
 }
@@ -76,10 +81,10 @@ func (k *silence) pass(now int64) {
 func (k *silence) verdict() Verdict {
 	after := int64(k.settings.After)
 	switch {
-	case k.quiet < after && (k.heard != 0 || k.point == nil):
+	case k.point != nil && k.heard == 0:
+		return Verdict{Judgement: Unknown} // this model does not have the point, or does not send it
+	case k.quiet < after:
 		return Verdict{Judgement: Fine, Value: float64(k.quiet) / 1e9}
-	case k.quiet < after: // never heard yet, and not long enough to say so
-		return Verdict{Judgement: Unknown}
 	case k.point != nil && k.others >= after/2:
 		return Verdict{Judgement: Unknown} // the whole asset is silent: that is the asset's rule's to say
 	}
@@ -95,7 +100,7 @@ func (k *silence) Explain(v Verdict, _ time.Duration) string {
 		who = "no usable sample of " + subject(k.point)
 	}
 	text := who + " for " + span(time.Duration(v.Value*1e9)) + " (allowed: " + span(k.settings.After) + ")"
-	if v.Detail == 0 {
+	if v.Detail <= 0 {
 		return text + "; none was ever seen"
 	}
 	return text + "; the last was at " + time.Unix(0, v.Detail).UTC().Format("2006-01-02 15:04:05 UTC")

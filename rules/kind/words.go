@@ -55,7 +55,7 @@ func number(v float64) string {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case a >= 1e15 || a < 1e-3:
 		return strconv.FormatFloat(v, 'g', 4, 64)
-	case a >= 1000:
+	case a >= 100_000:
 		digits = 0
 	case a >= 10:
 		digits = 1
