@@ -35,8 +35,13 @@ func CheckName(what, s string) error {
 }
 
 // CheckPoint says whether s can name a point: lower-case words joined by single underscores, at most
-// 64 bytes. A double underscore is refused because "<point>__q" carries the point's quality.
+// 64 bytes. A double underscore is refused because "<point>__q" carries the point's quality. Also refused
+// are "time", which InfluxDB drops without a word, and the names of tags.
 func CheckPoint(s string) error {
+	switch s {
+	case "time", "site", "position", "gateway", "origin":
+		return fmt.Errorf("%w: point %q: the name is taken: use a longer one, such as valve_position", ErrInvalid, s)
+	}
 	if len(s) > 64 || !point.MatchString(s) {
 		return fmt.Errorf("%w: point %q: use lower-case words of letters and digits joined by single underscores, at most 64 bytes", ErrInvalid, s)
 	}

@@ -22,7 +22,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	for s, ok := range map[string]bool{"bearing_temperature_de": true, "v1": true, "v__q": false, "_a": false, "A": false, "1a": false, "": false, "a_": false} {
+	for s, ok := range map[string]bool{"bearing_temperature_de": true, "v1": true, "v__q": false, "_a": false, "A": false, "1a": false, "": false, "a_": false, "time": false, "position": false, "valve_position": true, "run_time": true} {
 		if err := CheckPoint(s); (err == nil) != ok {
 			t.Errorf("%q: %v", s, err)
 		}
