@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/faultline-iot/faultline"
@@ -303,4 +304,43 @@ func (r *rig) start(t *testing.T) {
 		}
 	})
 	t.Cleanup(r.stop)
+}
+
+// settle lets time pass in a bubble, and everybody finish what is due by then.
+func settle(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// get reads what mu protects.
+func get[T any](mu *sync.Mutex, v *T) T {
+	mu.Lock()
+	defer mu.Unlock()
+	return *v
+}
+
+func (w *influx) requests() int   { return get(&w.mu, &w.writes) }
+func (w *influx) shown() []string { return get(&w.mu, &w.ledger) }
+func (m *memory) saved() int      { return get(&m.mu, &m.saves) }
+func (m *memory) holder() string  { return get(&m.mu, &m.owner) }
+
+func (m *memory) gateway(key string) (faultline.Gateway, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g, ok := m.gateways[key]
+	return g, ok
+}
+
+func (m *memory) has(gateway string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.rows[gateway+"/e1"]
+	return ok
+}
+
+// all shows the points.
+func (w *influx) all() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return fmt.Sprint(w.points)
 }

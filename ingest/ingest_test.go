@@ -22,9 +22,9 @@ func TestFramesReachInfluxAndTheLedger(t *testing.T) {
 		for range 1000 {
 			at := time.Now()
 			r.add(r.frame("g1", at), r.frame("g2", at), faultline.Message{Kind: faultline.KindTick})
-			time.Sleep(time.Millisecond)
+			settle(time.Millisecond)
 		}
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if n := r.count(); n != 2000 {
 			t.Errorf("%d points, want 2000", n)
 		}
@@ -36,12 +36,12 @@ func TestFramesReachInfluxAndTheLedger(t *testing.T) {
 				t.Errorf("%+v", row)
 			}
 		}
-		if r.saves > 10 || r.writes > 10 {
-			t.Errorf("%d saves and %d writes for two seconds of frames: they are not gathered", r.saves, r.writes)
+		if r.saved() > 10 || r.requests() > 10 {
+			t.Errorf("%d saves and %d writes for two seconds of frames: they are not gathered", r.saved(), r.requests())
 		}
-		time.Sleep(10 * time.Second)
-		if len(r.ledger) != 2 || !strings.HasPrefix(r.ledger[0], "faultline_ledger,epoch=e1,gateway=g") || !strings.Contains(r.ledger[0], " first=1i,last=1000i,delivered=1000i,late=0i,duplicate=0i,possibly_duplicate=0i,missing=0i,dropped=0i,expired=0i,dead=0i ") {
-			t.Errorf("ledger in InfluxDB: %q, want both gateways once", r.ledger)
+		settle(10 * time.Second)
+		if len(r.shown()) != 2 || !strings.HasPrefix(r.shown()[0], "faultline_ledger,epoch=e1,gateway=g") || !strings.Contains(r.shown()[0], " first=1i,last=1000i,delivered=1000i,late=0i,duplicate=0i,possibly_duplicate=0i,missing=0i,dropped=0i,expired=0i,dead=0i ") {
+			t.Errorf("ledger in InfluxDB: %q, want both gateways once", r.shown())
 		}
 		if v := testutil.ToFloat64(r.ing.metrics.rows.WithLabelValues("s1", "g1", "delivered")); v != 1000 {
 			t.Errorf("the gauge of delivered frames is %v", v)
@@ -53,14 +53,14 @@ func TestFramesReachInfluxAndTheLedger(t *testing.T) {
 		if err != nil || len(problems) > 0 {
 			t.Errorf("metrics: %v %v", problems, err)
 		}
-		if g := r.gateways["s1/g1"]; g.LastSeen.IsZero() {
+		if g, ok := r.gateway("s1/g1"); !ok || g.LastSeen.IsZero() {
 			t.Errorf("gateway %+v", g)
 		}
 		r.stop()
 		if n, _ := testutil.GatherAndCount(r.cfg.Registry.(*prometheus.Registry), "faultline_ingest_ledger_frames"); n != 0 {
 			t.Errorf("%d gauges of gateways are left when the lease is given back", n)
 		}
-		if r.owner != "" {
+		if r.holder() != "" {
 			t.Error("the lease was not given back")
 		}
 	})
@@ -71,7 +71,7 @@ func TestALoneFrameDoesNotWait(t *testing.T) {
 		r := newRig()
 		r.start(t)
 		r.add(r.frame("g1", time.Now()))
-		time.Sleep(300 * time.Millisecond)
+		settle(300 * time.Millisecond)
 		if r.count() != 1 || r.at().Sequence != 1 {
 			t.Errorf("%d points, place %v after 300 ms", r.count(), r.at())
 		}
@@ -96,7 +96,7 @@ func TestEverySequenceIsAccountedFor(t *testing.T) {
 			frame("g1", 6, now.Add(6)),
 			frame("g1", 6, now.Add(6)),
 		)
-		time.Sleep(time.Second)
+		settle(time.Second)
 		row := r.row(t, "g1")
 		row.FirstAt, row.LastAt = time.Time{}, time.Time{}
 		want := faultline.LedgerRow{
@@ -110,11 +110,11 @@ func TestEverySequenceIsAccountedFor(t *testing.T) {
 			t.Errorf("%d points, want 5", n)
 		}
 		r.add(heartbeat("g2", 0))
-		time.Sleep(time.Second)
-		if g, ok := r.gateways["s1/g2"]; !ok || g.LastSeen.IsZero() {
+		settle(time.Second)
+		if g, ok := r.gateway("s1/g2"); !ok || g.LastSeen.IsZero() {
 			t.Error("a gateway that has stored nothing yet was not seen alive")
 		}
-		if _, ok := r.rows["g2/e1"]; ok {
+		if r.has("g2") {
 			t.Error("a gateway that has stored nothing yet has a ledger")
 		}
 	})
@@ -125,14 +125,14 @@ func TestInfluxDownHoldsThePlaceAndNothingIsLost(t *testing.T) {
 		r := newRig()
 		r.start(t)
 		r.add(r.frame("g1", time.Now()))
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if err := r.ing.Ready(); err != nil {
 			t.Fatal(err)
 		}
 		r.influx.set(down)
 		for range 600 { // ten minutes
 			r.add(r.frame("g1", time.Now()))
-			time.Sleep(time.Second)
+			settle(time.Second)
 		}
 		if err := r.ing.Ready(); !errors.Is(err, errDown) {
 			t.Errorf("ready says %v, want that InfluxDB is down", err)
@@ -140,11 +140,11 @@ func TestInfluxDownHoldsThePlaceAndNothingIsLost(t *testing.T) {
 		if p := r.at(); p.Sequence != 1 {
 			t.Errorf("the place moved to %v", p)
 		}
-		if r.writes > 100 {
-			t.Errorf("%d attempts in ten minutes", r.writes)
+		if r.requests() > 100 {
+			t.Errorf("%d attempts in ten minutes", r.requests())
 		}
 		r.influx.set(nil)
-		time.Sleep(30 * time.Second)
+		settle(30 * time.Second)
 		if err := r.ing.Ready(); err != nil {
 			t.Error(err)
 		}
@@ -160,14 +160,14 @@ func TestItEndsWithinTheGraceWhileInfluxIsDown(t *testing.T) {
 		r.influx.set(down)
 		r.start(t)
 		r.add(r.frame("g1", time.Now()))
-		time.Sleep(time.Minute)
+		settle(time.Minute)
 		began := time.Now()
 		r.stop()
 		if took := time.Since(began); took > grace+time.Second {
 			t.Errorf("it took %v to end", took)
 		}
-		if r.at().Sequence != 0 || r.owner != "" {
-			t.Errorf("place %v, lease with %q", r.at(), r.owner)
+		if r.at().Sequence != 0 || r.holder() != "" {
+			t.Errorf("place %v, lease with %q", r.at(), r.holder())
 		}
 	})
 }
@@ -185,7 +185,7 @@ func TestOnlyTheBadLineGoesToTheDeadLetters(t *testing.T) {
 		bad := frame("g2", 1, at)
 		bad.Payload = []byte(strings.Replace(string(bad.Payload), " v=1,", " v=77,", 1))
 		r.add(bad)
-		time.Sleep(time.Second)
+		settle(time.Second)
 		letters := r.letters()
 		if len(letters) != 2 || letters[0].Gateway != "g2" || letters[1].Sequence != 77 || !strings.Contains(letters[1].Reason, "field type conflict") || !strings.Contains(letters[1].Line, " v=77,") {
 			t.Fatalf("dead letters: %+v", letters)
@@ -193,23 +193,23 @@ func TestOnlyTheBadLineGoesToTheDeadLetters(t *testing.T) {
 		if row := r.row(t, "g1"); r.count() != 999 || row.Delivered != 1000 || row.Dead != 1 {
 			t.Errorf("%d points, %+v", r.count(), row)
 		}
-		if r.writes > 60 {
-			t.Errorf("%d writes to find two lines of 1001", r.writes)
+		if r.requests() > 60 {
+			t.Errorf("%d writes to find two lines of 1001", r.requests())
 		}
 		// The position whose line was refused is written apart, and not any more once a line is taken.
-		before := r.writes
+		before := r.requests()
 		bad.ID.Sequence, bad.Payload = 2, []byte(strings.Replace(string(bad.Payload), "bad:timeout", "bad:stale", 1))
 		r.add(bad, frame("g3", 1, at), frame("g4", 1, at))
-		time.Sleep(time.Second)
-		if n := r.writes - before; n != 2 || len(r.letters()) != 3 {
+		settle(time.Second)
+		if n := r.requests() - before; n != 2 || len(r.letters()) != 3 {
 			t.Errorf("%d writes and %d dead letters for a line that was to be expected, want 2 and 3", n, len(r.letters()))
 		}
 		r.add(frame("g2", 3, at.Add(1)))
-		time.Sleep(time.Second)
-		before = r.writes
+		settle(time.Second)
+		before = r.requests()
 		r.add(frame("g2", 4, at.Add(2)), frame("g3", 2, at.Add(2)))
-		time.Sleep(time.Second)
-		if n := r.writes - before; n != 1 {
+		settle(time.Second)
+		if n := r.requests() - before; n != 1 {
 			t.Errorf("%d writes after the position's line was taken, want 1", n)
 		}
 	})
@@ -223,7 +223,7 @@ func TestLinesThatInfluxCallsExpiredAreNotDead(t *testing.T) {
 		r.start(t)
 		old := time.Now().Add(-100 * 24 * time.Hour)
 		r.add(r.frame("g1", old), r.frame("g1", old.Add(1)), r.frame("g1", old.Add(2)))
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if row := r.row(t, "g1"); len(r.letters()) != 0 || row.Expired != 1 || row.Delivered != 2 || row.Late != 2 || row.Dead != 0 {
 			t.Errorf("%d dead letters, %+v", len(r.letters()), row)
 		}
@@ -260,7 +260,7 @@ func TestFramesThatCannotBeUnderstoodAreDeadLetters(t *testing.T) {
 		anonymous := frame("g1", 0, now)
 		anonymous.ID = faultline.FrameID{Gateway: "g1 x", Epoch: "e1"}
 		r.add(anonymous)
-		time.Sleep(time.Second)
+		settle(time.Second)
 		letters := r.letters()
 		if len(letters) != len(cases)+1 {
 			t.Fatalf("%d dead letters, want %d", len(letters), len(cases)+1)
@@ -292,12 +292,12 @@ func TestCrashBetweenWriteAndSave(t *testing.T) {
 		r.start(t)
 		now := time.Now()
 		r.add(frame("g1", 1, now), frame("g1", 2, now.Add(1)))
-		time.Sleep(time.Second)
+		settle(time.Second)
 		r.memory.set(errDown) // from here on nothing is saved
 		bad := frame("g1", 6, now.Add(6))
 		bad.Payload = []byte("nonsense")
 		r.add(frame("g1", 2, now.Add(1)), frame("g1", 4, now.Add(4)), frame("g1", 3, now.Add(3)), bad)
-		time.Sleep(time.Minute)
+		settle(time.Minute)
 		if r.count() != 4 || r.at().Sequence != 2 {
 			t.Fatalf("%d points, place %v: the test means to crash after the write", r.count(), r.at())
 		}
@@ -308,11 +308,11 @@ func TestCrashBetweenWriteAndSave(t *testing.T) {
 		if row := r.row(t, "g1"); row.Delivered != 2 || r.at().Sequence != 2 {
 			t.Fatalf("saved after the crash: %+v", row)
 		}
-		points := fmt.Sprint(r.points)
+		points := r.all()
 		r.memory.set(nil)
 		r.start(t)
-		time.Sleep(time.Minute)
-		if got := fmt.Sprint(r.points); got != points {
+		settle(time.Minute)
+		if got := r.all(); got != points {
 			t.Errorf("points differ:\n%s\n%s", got, points)
 		}
 		row := r.row(t, "g1")
@@ -329,7 +329,7 @@ func TestSavingAgainAfterAnUnknownOutcomeCountsOnce(t *testing.T) {
 		r.cfg.Store = lossy
 		r.start(t)
 		r.add(r.frame("g1", time.Now()), r.frame("g1", time.Now().Add(1)))
-		time.Sleep(time.Minute)
+		settle(time.Minute)
 		if row := r.row(t, "g1"); row.Delivered != 2 || row.Duplicate != 0 || lossy.lost != 0 {
 			t.Errorf("%+v", row)
 		}
@@ -342,9 +342,9 @@ func TestAfterARestartItGoesOnFromThePlace(t *testing.T) {
 		for range 5 {
 			r.start(t)
 			r.add(r.frame("g1", time.Now()), faultline.Message{Kind: faultline.KindTick})
-			time.Sleep(time.Second)
+			settle(time.Second)
 			r.add(faultline.Message{Kind: faultline.KindTick}) // moves the place only
-			time.Sleep(time.Second)
+			settle(time.Second)
 			r.stop()
 		}
 		if row := r.row(t, "g1"); row.Delivered != 5 || row.Duplicate != 0 || r.at().Sequence != 15 {
@@ -359,10 +359,10 @@ func TestIdlePlacesAreSavedSeldom(t *testing.T) {
 		r.start(t)
 		for range 60 {
 			r.add(faultline.Message{Kind: faultline.KindTick})
-			time.Sleep(time.Second)
+			settle(time.Second)
 		}
-		if p := r.at().Sequence; r.saves > 13 || r.saves < 9 || p < 54 {
-			t.Errorf("%d saves up to %d in a minute of ticks, want about one in five seconds", r.saves, p)
+		if p := r.at().Sequence; r.saved() > 13 || r.saved() < 9 || p < 54 {
+			t.Errorf("%d saves up to %d in a minute of ticks, want about one in five seconds", r.saved(), p)
 		}
 	})
 }
@@ -373,12 +373,12 @@ func TestMessagesThatAreGone(t *testing.T) {
 		r.start(t)
 		now := time.Now()
 		r.add(frame("g1", 1, now), frame("g1", 2, now.Add(1)))
-		time.Sleep(time.Second)
+		settle(time.Second)
 		r.stop()
 		r.first, r.msgs = 11, nil // trimmed too far
 		r.add(frame("g1", 11, now.Add(11)))
 		r.start(t)
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if row := r.row(t, "g1"); row.Missing != 8 || row.Delivered != 3 || r.at().Sequence != 11 {
 			t.Errorf("after trimming: place %v, %+v", r.at(), row)
 		}
@@ -391,7 +391,7 @@ func TestMessagesThatAreGone(t *testing.T) {
 			r.add(frame("g1", i, now.Add(time.Duration(i-1))))
 		}
 		r.start(t)
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if row := r.row(t, "g1"); row.Missing != 0 || row.Delivered != 12 || row.Duplicate != 3 || r.at() != (faultline.Place{Stream: "s-2", Sequence: 12}) {
 			t.Errorf("after restoring: place %v, %+v", r.at(), row)
 		}

@@ -37,23 +37,23 @@ func TestTheNextOwnerWaitsForTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		r.start(t)
-		time.Sleep(time.Second)
+		settle(time.Second)
 		other := *r
 		other.cfg.Owner = "other"
 		other.start(t)
 		r.add(r.frame("g1", time.Now()))
-		time.Sleep(time.Minute)
-		if r.owner != "me" {
-			t.Fatalf("the lease went to %q while its owner lives", r.owner)
+		settle(time.Minute)
+		if r.holder() != "me" {
+			t.Fatalf("the lease went to %q while its owner lives", r.holder())
 		}
 		if err := other.ing.Ready(); err != nil {
 			t.Errorf("waiting for a lease is no trouble: %v", err)
 		}
 		r.stop()
 		r.add(r.frame("g1", time.Now()))
-		time.Sleep(time.Minute)
-		if row := r.row(t, "g1"); r.owner != "other" || row.Delivered != 2 || row.Duplicate != 0 {
-			t.Errorf("owner %q, %+v", r.owner, row)
+		settle(time.Minute)
+		if row := r.row(t, "g1"); r.holder() != "other" || row.Delivered != 2 || row.Duplicate != 0 {
+			t.Errorf("owner %q, %+v", r.holder(), row)
 		}
 		other.stop()
 	})
@@ -64,7 +64,7 @@ func TestAnOwnerThatLostItsLeaseSavesNothing(t *testing.T) {
 		r := newRig()
 		r.start(t)
 		r.add(r.frame("g1", time.Now()))
-		time.Sleep(time.Second)
+		settle(time.Second)
 		thief, err := r.memory.Lease(t.Context(), 0, "me", 15*time.Second, time.Now())
 		if err != nil {
 			t.Fatal(err)
@@ -73,14 +73,14 @@ func TestAnOwnerThatLostItsLeaseSavesNothing(t *testing.T) {
 		r.memory.owner = "thief"
 		r.memory.mu.Unlock()
 		r.add(r.frame("g1", time.Now()))
-		time.Sleep(10 * time.Second)
+		settle(10 * time.Second)
 		if row := r.row(t, "g1"); row.Delivered != 1 || r.at().Sequence != 1 {
 			t.Errorf("place %v, %+v: saved under a lost lease", r.at(), row)
 		}
 		if err := thief.Release(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		settle(time.Minute)
 		if row := r.row(t, "g1"); row.Delivered != 2 || row.Duplicate != 0 || r.at().Sequence != 2 {
 			t.Errorf("place %v, %+v: it did not take the lease again", r.at(), row)
 		}
