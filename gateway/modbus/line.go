@@ -21,8 +21,10 @@ type line interface {
 	// read answers the registers as they were on the wire, two bytes each, or packed bits, lowest
 	// first. The answer is valid until the next call.
 	read(ctx context.Context, r request) ([]byte, error)
-	// settle fails if the line brought bytes that nobody asked for since the last answer.
-	settle() error
+	// settle fails if the answers so far may be others' than they seem. Without it the answers are
+	// to be believed only if settled says so.
+	settle(ctx context.Context) error
+	settled() bool
 	close()
 }
 

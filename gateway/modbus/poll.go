@@ -100,10 +100,18 @@ func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
 		case errors.As(err, &e) && (e == IllegalFunction || e == DeviceFailure):
 			u.fail(b.fields, quality(err)) // of this block; the others may be fine
 		default:
+			if isException(err) {
+				if serr := l.settle(ctx); serr != nil {
+					return u.abort(0, serr)
+				}
+			}
+			if errors.Is(err, errDesync) || !l.settled() {
+				k = 0 // what was read before is not to be believed either
+			}
 			return u.abort(k, err)
 		}
 	}
-	if err := l.settle(); err != nil {
+	if err := l.settle(ctx); err != nil {
 		return u.abort(0, err)
 	}
 	if forget {
@@ -112,11 +120,8 @@ func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
 	return nil
 }
 
-// abort gives up a poll at block k. What was read before stays, unless the line was out of step.
+// abort gives up a poll at block k. What was read before stays.
 func (u *unit) abort(k int, err error) error {
-	if errors.Is(err, errDesync) {
-		k = 0
-	}
 	for ; k < len(u.plan); k++ {
 		u.fail(u.plan[k].fields, quality(err))
 	}

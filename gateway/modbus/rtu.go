@@ -20,19 +20,22 @@ import (
 // from becoming a value:
 //
 //   - any byte that comes before a request is sent is an error (errDesync);
-//   - a request of the same shape as the one just before it waits longer for such bytes;
-//   - settle looks for excess bytes at the end of a poll, before its values are believed;
+//   - a request of the shape of one just before it waits longer for such bytes, and is unsettled:
+//     settle then asks for something of another shape. If one of the answers was an older one's copy,
+//     all answers since are shifted by one, and this one is no answer to what settle asked;
 //   - after a failed request its unit is in doubt: the shapes that may still come late are kept, and
 //     a request of such a shape is only sent after one of another shape was answered. Units answer in
 //     order, so that answer shows that no older one can follow.
+//
+// What remains is a copy that comes late together with the loss of a later answer.
 type rtuLine struct {
 	address Address
 	port    stream
 	stop    func() bool // detaches port from the context it was opened with
 	silence time.Duration
-	last    shape
-	lastAt  time.Time
-	fresh   bool // nothing was sent on this connection yet
+	recent  []sent
+	repeat  *request // a request that is not settled
+	fresh   bool     // nothing was sent on this connection yet
 	doubts  map[uint8]*doubt
 	out     [8]byte
 	in      [256]byte
@@ -42,6 +45,12 @@ type rtuLine struct {
 type shape struct {
 	unit, function byte
 	bytes          int // 0 of an exception
+}
+
+// sent is a shape and when it was last asked for.
+type sent struct {
+	shape
+	at time.Time
 }
 
 // doubt is what may still come late from one unit.
@@ -60,7 +69,7 @@ type stream interface {
 
 const (
 	dialTimeout = 3 * time.Second
-	repeatQuiet = 10 * time.Millisecond // listening before a request of the last one's shape
+	repeatQuiet = 10 * time.Millisecond // listening before a request of a recent one's shape
 	repeatAge   = 250 * time.Millisecond
 	doubtAge    = 30 * time.Second // no answer is later than this
 )
@@ -94,7 +103,7 @@ func (l *rtuLine) open(ctx context.Context) error {
 	}
 	port := l.port
 	l.stop = context.AfterFunc(ctx, func() { _ = port.SetDeadline(time.Unix(1, 0)) })
-	l.fresh = true
+	l.fresh, l.repeat = true, nil
 	return nil
 }
 
@@ -115,8 +124,8 @@ func (l *rtuLine) read(ctx context.Context, r request) ([]byte, error) {
 		delete(l.doubts, r.unit)
 		d = nil
 	}
-	if d != nil && slices.Contains(d.shapes, shapeOf(r)) {
-		if _, err := l.ask(ctx, d.other(r)); l.doubts[r.unit] != nil {
+	if d != nil && d.has(shapeOf(r)) {
+		if _, err := l.ask(ctx, other(r, d.has)); l.doubts[r.unit] != nil {
 			if err == nil || isException(err) {
 				err = fmt.Errorf("%w: unit %d may still answer an older request", errDesync, r.unit)
 			}
@@ -137,7 +146,7 @@ func (l *rtuLine) ask(ctx context.Context, r request) ([]byte, error) {
 		if err != nil {
 			got = refused
 		}
-		if d == nil || !slices.Contains(d.shapes, got) {
+		if d == nil || !d.has(got) {
 			delete(l.doubts, r.unit)
 			return data, err
 		}
@@ -148,34 +157,36 @@ func (l *rtuLine) ask(ctx context.Context, r request) ([]byte, error) {
 	}
 	d.since = time.Now()
 	for _, s := range [...]shape{sent, refused} {
-		if !slices.Contains(d.shapes, s) {
+		if !d.has(s) {
 			d.shapes = append(d.shapes, s)
 		}
 	}
 	return data, err
 }
 
-// other is a request whose answer cannot be mistaken for one that may come late: a part of r, or one
-// register or bit of another table. An exception would do as an answer.
-func (d *doubt) other(r request) request {
+// other is a request whose answer cannot be mistaken for one of the shapes that are taken: a part of r,
+// or one register or bit of another table. An exception would do as an answer.
+func other(r request, taken func(shape) bool) request {
 	step := uint16(1)
 	if r.table.Bits() {
 		step = 8
 	}
 	o := r
 	for o.count > step {
-		if o.count -= step; !slices.Contains(d.shapes, shapeOf(o)) {
+		if o.count -= step; !taken(shapeOf(o)) {
 			return o
 		}
 	}
 	o.count = 1
 	for _, o.table = range [...]profile.Table{profile.Holding, profile.Input, profile.Coil, profile.Discrete} {
-		if !slices.Contains(d.shapes, shape{r.unit, functions[o.table] | 0x80, 0}) {
+		if !taken(shapeOf(o)) && !taken(shape{r.unit, functions[o.table] | 0x80, 0}) {
 			return o
 		}
 	}
-	return r // all are in doubt: only time helps
+	return r // only time helps
 }
+
+func (d *doubt) has(s shape) bool { return slices.Contains(d.shapes, s) }
 
 func shapeOf(r request) shape { return shape{r.unit, functions[r.table], r.bytes()} }
 
@@ -186,16 +197,16 @@ func isException(err error) bool {
 
 // exchange sends one request and takes one answer.
 func (l *rtuLine) exchange(ctx context.Context, r request) ([]byte, error) {
-	now := time.Now()
 	s := shapeOf(r)
 	quiet := l.silence
-	if s == l.last && now.Sub(l.lastAt) < repeatAge {
+	if l.seen(s) {
 		quiet = max(quiet, repeatQuiet)
+		l.repeat = &r
 	}
 	if err := l.listen(quiet); err != nil {
 		return nil, err
 	}
-	l.last, l.fresh = s, false
+	l.fresh = false
 	if err := l.port.SetDeadline(time.Now().Add(r.timeout)); err != nil {
 		return nil, err
 	}
@@ -211,8 +222,15 @@ func (l *rtuLine) exchange(ctx context.Context, r request) ([]byte, error) {
 		return nil, err
 	}
 	data, err := l.answer(ctx, s)
-	l.lastAt = time.Now()
+	l.recent = append(l.recent, sent{s, time.Now()})
 	return data, err
+}
+
+// seen tells whether an answer of the shape came lately.
+func (l *rtuLine) seen(s shape) bool {
+	old := time.Now().Add(-repeatAge)
+	l.recent = slices.DeleteFunc(l.recent, func(r sent) bool { return r.at.Before(old) })
+	return slices.ContainsFunc(l.recent, func(r sent) bool { return r.shape == s })
 }
 
 func (l *rtuLine) answer(ctx context.Context, s shape) ([]byte, error) {
@@ -278,12 +296,29 @@ func (l *rtuLine) listen(d time.Duration) error {
 	return fmt.Errorf("%w: the line does not fall silent", errDesync)
 }
 
-func (l *rtuLine) settle() error {
+func (l *rtuLine) settle(ctx context.Context) error {
 	if l.port == nil {
 		return errNotConnected
 	}
-	return l.listen(l.silence)
+	if l.repeat == nil {
+		return l.listen(l.silence)
+	}
+	o := other(*l.repeat, l.seen)
+	if l.seen(shapeOf(o)) { // every shape is: wait for what may still come
+		if err := l.listen(repeatAge); err != nil {
+			return err
+		}
+		l.repeat = nil
+		return ctx.Err()
+	}
+	if _, err := l.ask(ctx, o); err != nil && !isException(err) {
+		return err
+	}
+	l.repeat = nil
+	return nil
 }
+
+func (l *rtuLine) settled() bool { return l.repeat == nil }
 
 // crc16 is the checksum of RTU frames: polynomial 0xA001 (reflected 0x8005), start 0xFFFF.
 func crc16(b []byte) uint16 {

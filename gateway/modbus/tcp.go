@@ -58,7 +58,8 @@ func (l *tcpLine) close() {
 	}
 }
 
-func (l *tcpLine) settle() error { return nil }
+func (l *tcpLine) settle(context.Context) error { return nil } // transaction ids do
+func (l *tcpLine) settled() bool                { return true }
 
 func (l *tcpLine) read(ctx context.Context, r request) ([]byte, error) {
 	if l.client == nil {

@@ -1,0 +1,277 @@
+package modbus
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	sim "github.com/simonvetter/modbus"
+
+	"github.com/faultline-iot/faultline/gateway/profile"
+)
+
+var adversaryReads = flag.Int("adversary.reads", 2000, "reads of each transport against devices that misbehave")
+
+const (
+	adversaryTimeout = 25 * time.Millisecond
+	adversaries      = 16
+)
+
+// truth is what the register at address holds, in every device of these tests. Neighbours differ, so
+// an answer to another request is a wrong value.
+func truth(address uint16) uint16 { return address*31 + 7 }
+
+// misbehave answers a request in a way that real equipment, converters and networks have been seen to.
+func misbehave(r *rand.Rand, c net.Conn, a asked, frame func(asked, []byte) []byte) (goOn bool) {
+	right := a.registers(truth)
+	good := frame(a, right)
+	send := func(b []byte) bool { _, err := c.Write(b); return err == nil }
+	if r.IntN(100) < 55 {
+		return send(good)
+	}
+	other := a
+	switch r.IntN(12) {
+	case 0: // late
+		time.Sleep(adversaryTimeout + time.Duration(r.IntN(40))*time.Millisecond)
+		return send(good)
+	case 1: // twice
+		return send(append(good, good...))
+	case 2: // twice, a little later
+		if !send(good) {
+			return false
+		}
+		time.Sleep(time.Duration(r.IntN(6)) * time.Millisecond)
+		return send(good)
+	case 3: // another unit's
+		other.unit++
+		return send(frame(other, other.registers(func(a uint16) uint16 { return ^truth(a) })))
+	case 4: // another transaction's, of the same shape; RTU has none, there it would be a lie
+		if other.txn == 0 {
+			return true
+		}
+		other.txn--
+		other.address++
+		return send(frame(other, other.registers(truth)))
+	case 5: // half a frame, then nothing
+		return send(good[:len(good)/2])
+	case 6: // half a frame, then the connection breaks
+		send(good[:1+r.IntN(len(good)-1)])
+		_ = c.(*net.TCPConn).SetLinger(0)
+		return false
+	case 7: // garbage
+		b := make([]byte, 1+r.IntN(60))
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		return send(b)
+	case 8: // well-formed, of the wrong length
+		other.count++
+		return send(frame(other, other.registers(truth)))
+	case 9: // one byte at a time
+		for i := range good {
+			if !send(good[i : i+1]) {
+				return false
+			}
+			time.Sleep(time.Millisecond / 2)
+		}
+		return true
+	case 10: // an exception
+		return send(frame(a, []byte{a.fc | 0x80, byte(1 + r.IntN(11))}))
+	}
+	return true // nothing at all
+}
+
+// TestNoWrongValue reads devices that misbehave in nearly half of their answers, without the silence
+// that a bus keeps after an error, and accepts errors but no wrong value.
+func TestNoWrongValue(t *testing.T) {
+	t.Run("tcp", func(t *testing.T) {
+		adversary(t, func(t *testing.T, seed uint64) line {
+			w := listenWire(t, func(c net.Conn, br *bufio.Reader) {
+				r := rand.New(rand.NewPCG(seed, uint64(time.Now().UnixNano())))
+				for {
+					a, err := readTCP(br)
+					if err != nil || !misbehave(r, c, a, asked.tcp) {
+						return
+					}
+				}
+			})
+			return &tcpLine{target: w.Addr().String(), timeout: adversaryTimeout}
+		})
+	})
+	t.Run("rtu over tcp", func(t *testing.T) {
+		adversary(t, func(t *testing.T, seed uint64) line {
+			w := listenWire(t, func(c net.Conn, br *bufio.Reader) {
+				r := rand.New(rand.NewPCG(seed, uint64(time.Now().UnixNano())))
+				for {
+					a, err := readRTU(br)
+					if err != nil || !misbehave(r, c, a, asked.rtu) {
+						return
+					}
+				}
+			})
+			return newRTULine(Address{Scheme: "rtuovertcp", Target: w.Addr().String(), Baud: 115200})
+		})
+	})
+	t.Run("rtu behind a converter", func(t *testing.T) {
+		adversary(t, func(t *testing.T, seed uint64) line {
+			return newRTULine(Address{Scheme: "rtuovertcp", Target: converter(t, seed), Baud: 115200})
+		})
+	})
+}
+
+// converter is a serial server: one unit answers in order, often late, and whoever is connected then
+// gets the answer, even if another connection asked.
+func converter(t *testing.T, seed uint64) string {
+	t.Helper()
+	var mu sync.Mutex
+	var current net.Conn
+	requests := make(chan asked, 1000)
+	w := listenWire(t, func(c net.Conn, br *bufio.Reader) {
+		mu.Lock()
+		current = c
+		mu.Unlock()
+		for {
+			a, err := readRTU(br)
+			if err != nil {
+				return
+			}
+			requests <- a
+		}
+	})
+	ended := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer close(ended)
+		r := rand.New(rand.NewPCG(seed, 1))
+		for {
+			var a asked
+			select {
+			case <-ctx.Done():
+				return
+			case a = <-requests:
+			}
+			pdu := a.registers(truth)
+			switch r.IntN(10) {
+			case 0: // too late, by up to three time-outs
+				time.Sleep(time.Duration(r.IntN(int(3 * adversaryTimeout))))
+			case 1:
+				pdu = []byte{a.fc | 0x80, 6}
+				time.Sleep(time.Duration(r.IntN(int(2 * adversaryTimeout))))
+			}
+			mu.Lock()
+			c := current
+			mu.Unlock()
+			_, _ = c.Write(a.rtu(pdu))
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return w.Addr().String()
+}
+
+func adversary(t *testing.T, connect func(*testing.T, uint64) line) {
+	t.Parallel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	right, failed := 0, 0
+	for i := range uint64(adversaries) {
+		l := connect(t, i)
+		wg.Go(func() {
+			defer l.close()
+			r := rand.New(rand.NewPCG(i, 99))
+			good, bad := 0, 0
+			for n := 0; n < *adversaryReads/adversaries; {
+				_ = l.open(context.Background()) // an error shows in reading
+				values := map[uint16]uint16{}    // of one poll
+				var err error
+				for range 1 + r.IntN(4) {
+					n++
+					q := request{unit: 1, table: profile.Input, address: uint16(r.IntN(1000)), count: uint16(2 + r.IntN(3)), timeout: adversaryTimeout}
+					var data []byte
+					if data, err = l.read(context.Background(), q); err != nil {
+						break
+					}
+					for k := range len(data) / 2 {
+						values[q.address+uint16(k)] = uint16(data[2*k])<<8 | uint16(data[2*k+1])
+					}
+				}
+				if err == nil || isException(err) {
+					if serr := l.settle(context.Background()); serr != nil {
+						err = serr
+					}
+				}
+				if err != nil && !isException(err) {
+					if errors.Is(err, errDesync) || !l.settled() {
+						clear(values)
+					}
+					l.close()
+				}
+				for address, got := range values {
+					if got != truth(address) {
+						t.Errorf("register %d is %d, want %d", address, got, truth(address))
+					}
+				}
+				if good += len(values); err != nil {
+					bad++
+				}
+			}
+			mu.Lock()
+			right, failed = right+good, failed+bad
+			mu.Unlock()
+		})
+	}
+	wg.Wait()
+	t.Logf("%d reads: %d right values, %d polls failed", *adversaryReads, right, failed)
+	if right < *adversaryReads/5 || failed < *adversaryReads/20 {
+		t.Error("this proves little")
+	}
+}
+
+// TestWhyRTUIsOurOwn shows what made us write RTU framing: the library takes the second copy of an
+// answer for the answer to the next request, without an error. Ours does not.
+func TestWhyRTUIsOurOwn(t *testing.T) {
+	twice := func(c net.Conn, br *bufio.Reader) {
+		for {
+			a, err := readRTU(br)
+			if err != nil {
+				return
+			}
+			b := a.rtu(a.registers(truth))
+			_, _ = c.Write(append(b, b...))
+		}
+	}
+	library, err := sim.NewClient(&sim.ClientConfiguration{URL: "rtuovertcp://" + listenWire(t, twice).Addr().String(), Timeout: time.Second, Logger: log.New(io.Discard, "", 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := library.Open(); err != nil {
+		t.Fatal(err)
+	}
+	defer library.Close()
+	if _, err := library.ReadRegister(10, sim.INPUT_REGISTER); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := library.ReadRegister(20, sim.INPUT_REGISTER); err != nil || v != truth(10) {
+		t.Errorf("the library now answers %d, %v: is our own framing still needed?", v, err)
+	}
+	l := newRTULine(Address{Scheme: "rtuovertcp", Target: listenWire(t, twice).Addr().String(), Baud: 115200})
+	if err := l.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	q := request{unit: 1, table: profile.Input, address: 10, count: 1, timeout: time.Second}
+	if _, err := l.read(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	q.address = 20
+	if data, err := l.read(t.Context(), q); !errors.Is(err, errDesync) {
+		t.Errorf("ours answers % x, %v", data, err)
+	}
+}

@@ -1,0 +1,424 @@
+package modbus
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	sim "github.com/simonvetter/modbus"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/gateway/profile"
+	"github.com/faultline-iot/faultline/internal/bus"
+)
+
+const fast = 20 * time.Millisecond
+
+func TestPollsAllTables(t *testing.T) {
+	d := newTable()
+	for a, v := range map[uint16]uint16{0: 0x4248, 1: 0xF5C3, 2: 0xFFFF, 3: 0x8000, 10: 7} {
+		d.registers[a] = v
+	}
+	for i := range uint16(20) {
+		d.bits[i] = i%3 == 0
+	}
+	p := &profile.Profile{Name: "all", Version: "1", Kind: "thing", Source: "test"}
+	add := func(name string, typ faultline.Type, r profile.Register) {
+		p.Points = append(p.Points, profile.Point{Name: name, Type: typ, Register: &r})
+	}
+	add("f", faultline.TypeFloat, profile.Register{Table: profile.Input, Address: 0, Data: profile.Float32})
+	add("i", faultline.TypeInt, profile.Register{Table: profile.Holding, Address: 3, Data: profile.Int16})
+	add("h", faultline.TypeInt, profile.Register{Table: profile.Holding, Address: 10, Data: profile.Uint16})
+	for i := range uint16(20) {
+		add(fmt.Sprintf("c%d", i), faultline.TypeBool, profile.Register{Table: profile.Coil, Address: i, Data: profile.Bool})
+		add(fmt.Sprintf("d%d", i), faultline.TypeBool, profile.Register{Table: profile.Discrete, Address: i, Data: profile.Bool})
+	}
+	gap := 0
+	p.Modbus.MaxGap = &gap
+	f, _ := run(t, Config{Address: serve(t, d), Devices: []Device{{Position: "X", Unit: 1, Period: fast, Profile: p}}})
+	got, _ := f.wait(t, 0, "values", func(f faultline.Frame) bool { return sample(f, "f").Quality.IsGood() })
+	if v, _ := sample(got, "f").Value.Number(); float32(v) != 50.24 {
+		t.Errorf("float: %v", v)
+	}
+	if v, _ := sample(got, "i").Value.Int64(); v != -32768 {
+		t.Errorf("int16: %v", v)
+	}
+	for i := range 20 {
+		for _, table := range "cd" {
+			s := sample(got, fmt.Sprintf("%c%d", table, i))
+			if v, ok := s.Value.Int64(); !ok || (v == 1) != (i%3 == 0) || !s.Quality.IsGood() {
+				t.Errorf("%c%d is %v %s", table, i, s.Value, s.Quality)
+			}
+		}
+	}
+	if got.Kind != "thing" || got.Position != "X" || got.Time.IsZero() {
+		t.Errorf("frame %+v", got)
+	}
+}
+
+func TestIllegalAddressIsIsolatedAndForgiven(t *testing.T) {
+	d := newTable()
+	var all []uint16
+	for a := range uint16(32) {
+		all = append(all, a)
+		if a != 13 && a != 14 {
+			d.registers[a] = 100 + a
+		}
+	}
+	b, err := New(Config{Address: serve(t, d), Devices: []Device{{Position: "X", Unit: 1, Profile: registers(all...)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, l := b.units[0], newLine(b.address, time.Second)
+	if err := l.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	now := time.Now()
+	check := func(now time.Time, illegal map[uint16]bool) {
+		t.Helper()
+		if err := u.poll(t.Context(), l, now); err != nil {
+			t.Fatal(err)
+		}
+		for i, s := range u.samples {
+			if a := uint16(i); illegal[a] && s.Quality != faultline.BadIllegalAddress || !illegal[a] && s.Value != faultline.Float(float64(100+a)) {
+				t.Errorf("address %d: %v %s", a, s.Value, s.Quality)
+			}
+		}
+	}
+	gone := map[uint16]bool{13: true, 14: true}
+	check(now, gone)
+	first := u.requests
+	check(now.Add(time.Second), gone)
+	if u.requests >= first || u.requests > 5 {
+		t.Errorf("%d requests, then %d: what was refused must be remembered", first, u.requests)
+	}
+	d.mu.Lock()
+	d.registers[13], d.registers[14] = 113, 114
+	d.mu.Unlock()
+	check(now.Add(2*time.Second), gone) // not asked again so soon
+	check(now.Add(refusedFirst+time.Second), nil)
+	check(now.Add(refusedFirst+2*time.Second), nil)
+	if u.requests != 1 {
+		t.Errorf("%d requests after the addresses came back, want 1", u.requests)
+	}
+}
+
+func TestExceptionsAreQualities(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want faultline.Quality
+	}{
+		{sim.ErrServerDeviceBusy, "bad:exception:server_device_busy"},
+		{sim.ErrServerDeviceFailure, "bad:exception:server_device_failure"},
+		{sim.ErrIllegalFunction, "bad:exception:illegal_function"},
+		{sim.ErrIllegalDataAddress, faultline.BadIllegalAddress},
+		{sim.ErrGWTargetFailedToRespond, "bad:exception:gateway_target_silent"},
+	} {
+		d := newTable()
+		d.registers[0], d.registers[40] = 1, 2
+		d.fail = c.err
+		f, _ := run(t, Config{Address: serve(t, d), Devices: []Device{{Position: "X", Unit: 1, Period: fast, Profile: registers(0, 40)}}})
+		got, _ := f.wait(t, 0, string(c.want), func(f faultline.Frame) bool { return sample(f, "p0").Quality == c.want })
+		if q := sample(got, "p40").Quality; q != c.want {
+			t.Errorf("%v: the other block is %s", c.err, q)
+		}
+		if err := c.want.Check(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestDeadUnitLeavesTheOthers(t *testing.T) {
+	w := listenWire(t, func(c net.Conn, r *bufio.Reader) {
+		for {
+			a, err := readTCP(r)
+			if err != nil {
+				return
+			}
+			if a.unit == 2 {
+				continue // says nothing
+			}
+			_, _ = c.Write(a.tcp(a.registers(func(uint16) uint16 { return 42 })))
+		}
+	})
+	p := registers(0)
+	f, b := run(t, Config{Address: "tcp://" + w.Addr().String(), Devices: []Device{
+		{Position: "A", Unit: 1, Period: fast, Timeout: 50 * time.Millisecond, Profile: p},
+		{Position: "B", Unit: 2, Period: fast, Timeout: 50 * time.Millisecond, Profile: p},
+	}})
+	_, n := f.wait(t, 0, "B bad", func(f faultline.Frame) bool {
+		return f.Position == "B" && sample(f, "p0").Quality == faultline.BadTimeout
+	})
+	good := 0
+	f.wait(t, n, "30 good readings of A", func(f faultline.Frame) bool {
+		if f.Position == "A" && sample(f, "p0").Quality.IsGood() {
+			good++
+		}
+		return good == 30
+	})
+	if n := testutil.ToFloat64(b.cfg.Metrics.polls.WithLabelValues("timeout")); n > 4 {
+		t.Errorf("the dead unit was asked %v times while A was read 30 times", n)
+	}
+}
+
+func TestRecoversAfterLoss(t *testing.T) {
+	d := newTable()
+	d.registers[0] = 1
+	address, stop := serveAt(t, d, freePort(t))
+	f, _ := run(t, Config{Address: address, Devices: []Device{{Position: "X", Unit: 1, Period: fast, Timeout: 200 * time.Millisecond, Profile: registers(0)}}})
+	_, n := f.wait(t, 0, "a good value", func(f faultline.Frame) bool { return sample(f, "p0").Quality.IsGood() })
+	stop()
+	_, n = f.wait(t, n, "not connected", func(f faultline.Frame) bool { return sample(f, "p0").Quality == faultline.BadNotConnected })
+	d.mu.Lock()
+	d.registers[0] = 2
+	d.mu.Unlock()
+	_, stop = serveAt(t, d, strings.TrimPrefix(address, "tcp://"))
+	defer stop()
+	f.wait(t, n, "the new value", func(f faultline.Frame) bool { return sample(f, "p0").Value == faultline.Float(2) })
+}
+
+func TestIdleCloseIsNoFault(t *testing.T) {
+	w := listenWire(t, func(c net.Conn, r *bufio.Reader) {
+		for range 3 { // answers three requests, then closes
+			a, err := readTCP(r)
+			if err != nil {
+				return
+			}
+			_, _ = c.Write(a.tcp(a.registers(func(uint16) uint16 { return 42 })))
+		}
+	})
+	f, _ := run(t, Config{Address: "tcp://" + w.Addr().String(), Devices: []Device{{Position: "X", Unit: 1, Period: 400 * time.Millisecond, Profile: registers(0)}}})
+	f.wait(t, 0, "five readings", func(faultline.Frame) bool { return f.countLocked() >= 5 })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, fr := range f.list {
+		if q := sample(fr, "p0").Quality; !q.IsGood() {
+			t.Errorf("a reading is %s", q)
+		}
+	}
+}
+
+// countLocked is count for a condition of wait, which holds the lock.
+func (f *frames) countLocked() int { return len(f.list) }
+
+func TestEmitErrors(t *testing.T) {
+	d := newTable()
+	d.registers[0] = 1
+	b, err := New(Config{Address: serve(t, d), Devices: []Device{{Position: "X", Unit: 1, Period: fast, Profile: registers(0)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("disk on fire")
+	if err := b.Run(t.Context(), func(context.Context, faultline.Frame, bus.Meta) error { return broken }); !errors.Is(err, broken) {
+		t.Errorf("a sink that fails ends Run with its error, got %v", err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var n atomic.Int32
+	err = b.Run(ctx, func(context.Context, faultline.Frame, bus.Meta) error {
+		if n.Add(1) == 3 {
+			cancel(errors.New("enough"))
+		}
+		return fmt.Errorf("%w: no good", faultline.ErrInvalid)
+	})
+	if err != nil || n.Load() < 3 {
+		t.Errorf("a refused frame is counted and the rest goes on: %v after %d", err, n.Load())
+	}
+}
+
+// quick is a line that answers at once, or as told, without any wire.
+type quick struct {
+	took  time.Duration
+	err   error
+	reads atomic.Int32
+}
+
+func (q *quick) open(context.Context) error   { return nil }
+func (q *quick) settle(context.Context) error { return nil }
+func (q *quick) settled() bool                { return true }
+func (q *quick) close()                       {}
+func (q *quick) read(ctx context.Context, r request) ([]byte, error) {
+	q.reads.Add(1)
+	if err := pause(ctx, q.took); err != nil {
+		return nil, err
+	}
+	return make([]byte, r.bytes()), q.err
+}
+
+func TestScheduleKeepsPhase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quick{took: 300 * time.Millisecond}
+		b, err := New(Config{Address: "tcp://x:1", Devices: []Device{{Position: "X", Period: time.Second, Profile: registers(0)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.dial = func(Address, time.Duration) line { return q }
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour-time.Millisecond)
+		defer cancel()
+		var at []time.Duration
+		var mu sync.Mutex
+		if err := b.Run(ctx, func(_ context.Context, f faultline.Frame, _ bus.Meta) error {
+			mu.Lock()
+			defer mu.Unlock()
+			at = append(at, f.Time.Sub(start))
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if len(at) != 3600 {
+			t.Fatalf("%d polls in an hour", len(at))
+		}
+		for i, d := range at {
+			if want := time.Duration(i)*time.Second + 300*time.Millisecond; d != want {
+				t.Fatalf("poll %d at %v, want %v", i, d, want)
+			}
+		}
+	})
+}
+
+func TestLatePollsAreCountedNotDoubled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quick{took: 2500 * time.Millisecond}
+		b, err := New(Config{Address: "tcp://x:1", Devices: []Device{{Position: "X", Period: time.Second, Timeout: time.Minute, Profile: registers(0)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.dial = func(Address, time.Duration) line { return q }
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second-time.Millisecond)
+		defer cancel()
+		var n atomic.Int32
+		if err := b.Run(ctx, func(context.Context, faultline.Frame, bus.Meta) error { n.Add(1); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		late := testutil.ToFloat64(b.cfg.Metrics.late)
+		if n.Load() != 10 || late != 20 { // begun at 0, 3, 6 … 27 s
+			t.Errorf("%d polls, %v late", n.Load(), late)
+		}
+	})
+}
+
+func TestBackPressureHoldsOnlyMemoryOfTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quick{}
+		b, err := New(Config{Address: "tcp://x:1", Devices: []Device{{Position: "X", Period: time.Second, Profile: registers(0)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.dial = func(Address, time.Duration) line { return q }
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		free := make(chan struct{})
+		go func() {
+			ended <- b.Run(ctx, func(ctx context.Context, _ faultline.Frame, _ bus.Meta) error {
+				select {
+				case <-free:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+		}()
+		time.Sleep(time.Minute + time.Millisecond)
+		synctest.Wait()
+		if n := q.reads.Load(); n != 2 {
+			t.Errorf("%d readings were made while none could be stored", n)
+		}
+		close(free)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if n := q.reads.Load(); n != 12 {
+			t.Errorf("%d readings 10 s after storing works again", n)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBackoffGrows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &quick{took: time.Second, err: errDesync}
+		b, err := New(Config{Address: "tcp://x:1", Devices: []Device{{Position: "X", Period: time.Second, Profile: registers(0)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.dial = func(Address, time.Duration) line { return q }
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		var n atomic.Int32
+		if err := b.Run(ctx, func(_ context.Context, f faultline.Frame, _ bus.Meta) error {
+			n.Add(1)
+			if q := f.Samples[0].Quality; q != badProtocol {
+				t.Errorf("quality %s", q)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if reads := q.reads.Load(); reads < 40 || reads > 70 { // one probe about every 11 s
+			t.Errorf("%d probes in 10 minutes", reads)
+		}
+		if n.Load() < 500 { // a bad frame for every poll, but those that a probe of a second made late
+			t.Errorf("%d bad frames in 10 minutes", n.Load())
+		}
+	})
+}
+
+func TestConfigIsChecked(t *testing.T) {
+	for address, want := range map[string]string{
+		"10.0.0.1:502":          "tcp://",
+		"tcp://":                "host",
+		"tcp://h:502?baud=9600": "no option",
+		"rtuovertcp://h":        "port",
+		"rtu://dev/ttyUSB0":     "three slashes",
+		"rtu:///dev/x?baud=1":   "baud",
+		"rtu:///dev/x?speed=1":  "unknown option",
+		"udp://h:502":           "unknown scheme",
+		"tcp://user:pw@h:502":   "use tcp://host:port",
+	} {
+		_, err := ParseAddress(address)
+		if err == nil || !errors.Is(err, faultline.ErrInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", address, err, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"tcp://plc":                        "tcp://plc:502",
+		"tcp://[::1]:1502/":                "tcp://[::1]:1502",
+		"rtu:///dev/ttyS0":                 "rtu:///dev/ttyS0?baud=19200&databits=8&parity=E&stopbits=1",
+		"rtu:///dev/ttyS0?parity=none":     "rtu:///dev/ttyS0?baud=19200&databits=8&parity=N&stopbits=2",
+		"rtuovertcp://conv:4001?baud=9600": "rtuovertcp://conv:4001",
+	} {
+		a, err := ParseAddress(in)
+		if err != nil || a.String() != want {
+			t.Errorf("%s: %s %v, want %s", in, a, err, want)
+		}
+	}
+	if _, err := New(Config{Address: "tcp://x"}); err == nil {
+		t.Error("a bus without devices was taken")
+	}
+}
+
+func TestMetricsAreWellNamed(t *testing.T) {
+	r := prometheus.NewPedanticRegistry()
+	m := NewMetrics(r)
+	m.polls.WithLabelValues("good").Inc()
+	problems, err := testutil.GatherAndLint(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
