@@ -66,6 +66,9 @@ func (c *Conn) one(ctx context.Context, m *nats.Msg) (ack, error) {
 	if err := json.Unmarshal(r.Data, &a); err != nil {
 		return ack{}, fmt.Errorf("store on %s: answer %.60q: %w", m.Subject, r.Data, err)
 	}
+	if a.Error != nil && classify(a.Error) == faultFull {
+		return ack{}, fmt.Errorf("store on %s: %w: %w", m.Subject, ErrFull, a.Error)
+	}
 	if a.Error != nil {
 		return ack{}, fmt.Errorf("store on %s: %w", m.Subject, a.Error)
 	}

@@ -126,8 +126,8 @@ func publish(t *testing.T, p *Publisher, from, to int) {
 	}
 }
 
-// enough ends a consumption in tests.
-var enough = errors.New("enough")
+// errEnough ends a consumption in tests.
+var errEnough = errors.New("enough")
 
 // consume reads messages from a place until count frames have come.
 func consume(t *testing.T, h *Hub, partition int, from faultline.Place, frames int) []faultline.Message {
@@ -150,11 +150,11 @@ func consume(t *testing.T, h *Hub, partition int, from faultline.Place, frames i
 			}
 		}
 		if n >= frames {
-			return enough
+			return errEnough
 		}
 		return nil
 	})
-	if !errors.Is(err, enough) {
+	if !errors.Is(err, errEnough) {
 		t.Fatalf("consumed %d of %d frames: %v", n, frames, err)
 	}
 	return got

@@ -35,8 +35,10 @@ type Conn struct {
 	mu   sync.Mutex
 	up   context.Context // ends when the connection is lost; another begins at once
 	down context.CancelFunc
-	live map[string]*liveSlot
 	done bool
+
+	liveMu sync.Mutex           // apart, as it is held while publishing
+	live   map[string]*liveSlot // by subject; nil after Close
 }
 
 // Dial connects to a server at nats://, tls://, ws:// or wss:// (compressed); several addresses of one
@@ -142,12 +144,15 @@ func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 func (c *Conn) Close() {
 	c.mu.Lock()
 	c.done = true
+	c.mu.Unlock()
+	c.liveMu.Lock()
 	for _, s := range c.live {
 		if s.timer != nil {
 			s.timer.Stop()
 		}
 	}
-	c.mu.Unlock()
+	c.live = nil
+	c.liveMu.Unlock()
 	if c.nc.IsConnected() {
 		_ = c.nc.FlushTimeout(time.Second) // only live frames and events wait here, and they prove nothing
 	}

@@ -1,7 +1,6 @@
 package bus
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -98,11 +97,3 @@ func classify(err error) fault {
 // errOtherStream says that the hub's stream was replaced under a writer: what it knows of stored
 // sequences is void.
 var errOtherStream = errors.New("the stream was replaced by another one")
-
-// ended turns the end of ctx into its cause, and any other error into itself.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
-}

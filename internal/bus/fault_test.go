@@ -112,11 +112,11 @@ func TestConsumeThroughFaults(t *testing.T) {
 			x.cut()
 		}
 		if len(got) == total {
-			return enough
+			return errEnough
 		}
 		return nil
 	})
-	if !errors.Is(err, enough) {
+	if !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}
 	<-published

@@ -16,8 +16,8 @@ type HubConfig struct {
 	// Partitions is fixed when the hub is created; opening it with another number is an error. 0 opens
 	// the hub as it is and creates nothing.
 	Partitions     int
-	Replicas       int           // of each stream, in a cluster; 0 = 1
-	MaxBytes       int64         // of each partition's stream, which then refuses; 0 = the server's limit
+	Replicas       int           // of each stream, in a cluster; 0 = as they are, or 1
+	MaxBytes       int64         // of each partition's stream, which then refuses; 0 = as it is, or the server's limit
 	CommitInterval time.Duration // of publishers that write straight to the hub; 0 = 5 ms
 }
 
@@ -39,7 +39,6 @@ func (c *Conn) OpenHub(ctx context.Context, cfg HubConfig) (*Hub, error) {
 	if cfg.CommitInterval <= 0 {
 		cfg.CommitInterval = 5 * time.Millisecond
 	}
-	cfg.Replicas = max(cfg.Replicas, 1)
 	for attempt := 0; ; attempt++ {
 		h, err := c.openHub(ctx, cfg)
 		if err == nil || code(err) != codeOverlap || attempt == 5 { // another process creates the same stream now
@@ -104,7 +103,7 @@ func (h *Hub) create(ctx context.Context, p int) error {
 	cfg := streamConfig("FL-HUB-"+part+"-"+incarnation, "hub", []string{"f." + part + ".>", "h." + part + ".>", "w." + part + ".>", "c." + part}, h.cfg.MaxBytes, map[string]string{
 		metaPartition: part, metaPartitions: strconv.Itoa(len(h.streams)), metaIncarnation: incarnation,
 	})
-	cfg.Discard, cfg.Duplicates, cfg.Replicas = jetstream.DiscardNew, duplicates, h.cfg.Replicas
+	cfg.Discard, cfg.Duplicates, cfg.Replicas = jetstream.DiscardNew, duplicates, max(h.cfg.Replicas, 1)
 	if _, err := h.conn.js.CreateStream(ctx, cfg); err != nil {
 		return fmt.Errorf("create partition %d: %w", p, err)
 	}
@@ -114,16 +113,19 @@ func (h *Hub) create(ctx context.Context, p int) error {
 
 // adjust gives a stream the limits that are wanted now.
 func (h *Hub) adjust(ctx context.Context, has jetstream.StreamConfig) error {
-	if h.cfg.Partitions == 0 || (h.cfg.MaxBytes <= 0 || h.cfg.MaxBytes == has.MaxBytes) && h.cfg.Replicas == has.Replicas {
+	want := has
+	if h.cfg.MaxBytes > 0 {
+		want.MaxBytes = h.cfg.MaxBytes
+	}
+	if h.cfg.Replicas > 0 {
+		want.Replicas = h.cfg.Replicas
+	}
+	if h.cfg.Partitions == 0 || want.MaxBytes == has.MaxBytes && want.Replicas == has.Replicas {
 		return nil
 	}
-	if h.cfg.MaxBytes > 0 {
-		has.MaxBytes = h.cfg.MaxBytes
-	}
-	has.Replicas = h.cfg.Replicas
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	if _, err := h.conn.js.UpdateStream(ctx, has); err != nil {
+	if _, err := h.conn.js.UpdateStream(ctx, want); err != nil {
 		return fmt.Errorf("change limits of %s: %w", has.Name, err)
 	}
 	return nil

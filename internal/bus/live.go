@@ -32,9 +32,9 @@ func (c *Conn) PublishLive(f faultline.Frame) error {
 		return fmt.Errorf("publish live: %w", err)
 	}
 	subject := "live." + f.Site + "." + f.Position
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.done {
+	c.liveMu.Lock()
+	defer c.liveMu.Unlock()
+	if c.live == nil {
 		return fmt.Errorf("publish live: %w", nats.ErrConnectionClosed)
 	}
 	s := c.live[subject]
@@ -57,9 +57,9 @@ func (c *Conn) PublishLive(f faultline.Frame) error {
 }
 
 func (c *Conn) sendLate(subject string, s *liveSlot) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.done || s.next == nil {
+	c.liveMu.Lock()
+	defer c.liveMu.Unlock()
+	if c.live == nil || s.next == nil {
 		return
 	}
 	s.sent = time.Now()

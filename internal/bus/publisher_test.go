@@ -216,24 +216,7 @@ func TestPublishIntoMissingHub(t *testing.T) {
 }
 
 func BenchmarkPublish(b *testing.B) {
-	s, err := StartServer(ServerConfig{Dir: b.TempDir()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
-	c, err := s.Connect("bench")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer c.Close()
-	h, err := c.OpenHub(b.Context(), HubConfig{Partitions: 1})
-	if err != nil {
-		b.Fatal(err)
-	}
-	p, err := h.Publisher(b.Context(), "plant-3", "gw1")
-	if err != nil {
-		b.Fatal(err)
-	}
+	_, p := benchmarkHub(b)
 	f := benchmarkFrame()
 	b.ReportAllocs()
 	b.SetParallelism(1000) // so many devices wait for their commit at once
@@ -247,7 +230,4 @@ func BenchmarkPublish(b *testing.B) {
 	})
 	st := p.Stats()
 	b.ReportMetric(float64(st.Frames)/float64(st.Batches), "frames/batch")
-	if err := p.Close(); err != nil {
-		b.Fatal(err)
-	}
 }

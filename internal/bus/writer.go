@@ -202,7 +202,6 @@ func (w *writer) report(err error) {
 		state = stateFenced
 	case classify(err) == faultFull:
 		state = stateFull
-		err = fmt.Errorf("%w: %w", ErrFull, err)
 	default:
 		state = stateUnreachable
 	}
