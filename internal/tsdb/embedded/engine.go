@@ -2,9 +2,9 @@
 // over loopback HTTP as InfluxDB clients and Grafana expect it. Nothing else in this program knows that
 // it is embedded: everybody speaks HTTP to it, so that a server of its own can take its place.
 //
-// What a crash leaves: a write is answered with 204 after its write-ahead log was synced, so that every
-// answered write survives; an unanswered one may or may not be there, and writing it again makes the
-// same points. The directory is locked while the engine is open; a lock dies with its process.
+// What a crash leaves: a write is answered with 204 after its write-ahead log, and the file that numbers
+// its series, were synced, so that every answered write survives; an unanswered one may or may not be
+// there, and writing it again makes the same points. The directory is locked while the engine is open; a lock dies with its process.
 package embedded
 
 import (
@@ -82,6 +82,8 @@ type Engine struct {
 	meta *meta.Client
 	pw   *coordinator.PointsWriter
 	qe   *query.Executor
+
+	series *seriesSync
 
 	once     sync.Once
 	closeErr error
@@ -170,6 +172,8 @@ func (e *Engine) openStore() error {
 		return err
 	}
 	e.onClose(e.pw.Close)
+
+	e.series = newSeriesSync(dataDir)
 
 	e.qe = query.NewExecutor()
 	e.qe.WithLogger(logger)

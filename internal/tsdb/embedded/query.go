@@ -109,6 +109,7 @@ func (e *Engine) run(ctx context.Context, q *influxql.Query, o query.ExecutionOp
 	o.Authorizer, o.CoarseAuthorizer, o.AbortCh = query.OpenAuthorizer, query.OpenCoarseAuthorizer, abort
 	var err error
 	more := true
+	defer e.series.forgetAfter(q)
 	for r := range e.qe.ExecuteQuery(q, o, closing) {
 		if r == nil || err != nil || !more {
 			continue

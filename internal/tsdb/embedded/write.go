@@ -58,7 +58,13 @@ func (e *Engine) serveWrite(w http.ResponseWriter, r *http.Request, db, rp strin
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	fresh := e.series.unknown(db, points)
 	err = e.pw.WritePointsPrivileged(db, rp, models.ConsistencyLevelAny, points)
+	if err := e.series.done(db, fresh, err == nil); err != nil {
+		e.cfg.Log.Warn("write failed", "error", err)
+		fail(w, http.StatusInternalServerError, "internal error", err.Error())
+		return
+	}
 	var partial tsdb.PartialWriteError
 	switch {
 	case err == nil && parseErr == nil:
