@@ -8,7 +8,6 @@ package faultline
 import (
 	"errors"
 	"fmt"
-	"regexp"
 )
 
 // Errors that every room may answer with; test with errors.Is.
@@ -20,15 +19,15 @@ var (
 	ErrFenced   = errors.New("lease lost") // another owner holds the lease: write nothing
 )
 
-var (
-	name  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
-	point = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
-)
-
 // CheckName says whether s can name a site, gateway, position, rule, plan or asset kind. Names are
 // subject tokens and tag values, so they hold letters, digits, "_" and "-" only, at most 64 of them.
 func CheckName(what, s string) error {
-	if !name.MatchString(s) {
+	ok := len(s) >= 1 && len(s) <= 64 && s[0] != '_' && s[0] != '-'
+	for i := 0; ok && i < len(s); i++ { // every frame's names come through here: no regular expression
+		c := s[i]
+		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+	}
+	if !ok {
 		return fmt.Errorf("%w: %s %q: use 1 to 64 letters, digits, _ or -, beginning with a letter or digit", ErrInvalid, what, s)
 	}
 	return nil
@@ -42,7 +41,12 @@ func CheckPoint(s string) error {
 	case "time", "site", "position", "gateway", "origin":
 		return fmt.Errorf("%w: point %q: the name is taken: use a longer one, such as valve_position", ErrInvalid, s)
 	}
-	if len(s) > 64 || !point.MatchString(s) {
+	ok := len(s) >= 1 && len(s) <= 64 && s[0] >= 'a' && s[0] <= 'z' && s[len(s)-1] != '_'
+	for i := 1; ok && i < len(s); i++ {
+		c := s[i]
+		ok = c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '_' && s[i-1] != '_'
+	}
+	if !ok {
 		return fmt.Errorf("%w: point %q: use lower-case words of letters and digits joined by single underscores, at most 64 bytes", ErrInvalid, s)
 	}
 	return nil
