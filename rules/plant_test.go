@@ -30,6 +30,7 @@ type plant struct {
 	sequence  map[string]uint64 // by gateway
 	now       time.Time
 	lag       time.Duration // by which frames are stored late
+	behind    time.Duration // by which the equipment's clock is behind the gateway's
 	stream    string
 	log       []faultline.Message
 
@@ -235,7 +236,7 @@ func (p *plant) second() {
 				ID: faultline.FrameID{Gateway: pos.Gateway, Epoch: p.epoch, Sequence: p.sequence[pos.Gateway]}})
 		}
 		if !p.silent[pos.ID] && len(p.values[pos.ID]) > 0 {
-			p.frame(pos, event)
+			p.frame(pos, event.Add(-p.behind))
 		}
 	}
 	p.append(faultline.Message{Kind: faultline.KindTick, Payload: []byte("{}")})

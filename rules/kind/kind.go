@@ -13,8 +13,8 @@ import (
 
 // Kind is one rule of one kind on one point or asset, with its state. It is used by one goroutine.
 //
-// Times are event times. A time that is not after the last one is old news: it changes nothing and
-// gives NoNews. Between any two calls the state may be carried over to a new Kind by Snapshot and
+// Times are event times. A sample that is not after the last one is old news: it changes nothing and
+// gives NoNews; so does a tick. Between any two calls the state may be carried over to a new Kind by Snapshot and
 // Restore; the new one goes on exactly as the old one would have.
 type Kind interface {
 	// Observe judges a sample. The sample is only read, and not kept. Kinds that watch a point see

@@ -165,19 +165,24 @@ func TestOldSamplesChangeNothing(t *testing.T) {
 			for seed := range uint64(100) {
 				r := rand.New(rand.NewPCG(seed, 2))
 				with, without := make1(t, s.kind, &s.settings, s.point), make1(t, s.kind, &s.settings, s.point)
-				newest := time.Time{}
+				var newestSample, clock time.Time
 				for i, in := range stream(r, s.point, s.value, 150) {
 					if in.sample == nil && !kind.Find(s.kind).Ticks {
 						continue // no news, whatever its time
 					}
 					got := in.show(with)
-					if in.at.Before(newest) {
+					if in.sample != nil && in.at.Before(newestSample) || in.sample == nil && in.at.Before(clock) {
 						if got.Judgement != kind.NoNews {
 							t.Fatalf("seed %d, input %d: an old sample was judged: %+v", seed, i, got)
 						}
 						continue
 					}
-					newest = in.at
+					if in.at.After(clock) {
+						clock = in.at
+					}
+					if in.sample != nil {
+						newestSample = in.at
+					}
 					if want := in.show(without); want != got {
 						t.Fatalf("seed %d, input %d: with old samples %+v, without %+v", seed, i, got, want)
 					}

@@ -34,6 +34,7 @@ type silence struct {
 	settings *Settings
 	point    *faultline.Point // nil: the asset
 	last     int64            // the clock: latest tick or sample
+	newest   int64            // event time of the newest sample
 	heard    int64            // event time of the last usable sample; 0: never; unusable: only bad ones came
 	quiet    int64            // ns without one, as far as the clock ran
 	others   int64            // of a point: ns since another point of the asset was heard
@@ -44,9 +45,12 @@ const unusable = -1
 
 func (k *silence) Observe(at time.Time, s *faultline.Sample) Verdict {
 	now := at.UnixNano()
-	if now < k.last { // a frame and a tick, or two samples of a frame, may share a moment
+	if now < k.newest { // two samples of a frame share a moment
 		return Verdict{}
 	}
+	k.newest = now
+	// A sample may be older than the clock: heartbeats overtake frames, and equipment with a clock of
+	// its own lags. It is heard all the same.
 	k.pass(now)
 	if !s.Quality.IsBad() {
 		if k.point == nil || s.Point == k.point.Name {
@@ -70,6 +74,9 @@ func (k *silence) Tick(at time.Time) Verdict {
 
 // pass lets time go by.
 func (k *silence) pass(now int64) {
+	if now <= k.last {
+		return
+	}
 	if k.last != 0 {
 		d := min(now-k.last, k.settings.step())
 		k.quiet += d
@@ -107,18 +114,18 @@ func (k *silence) Explain(v Verdict, _ time.Duration) string {
 }
 
 func (k *silence) Snapshot(dst []byte) []byte {
-	return putInt(putInt(putInt(putInt(dst, k.last), k.heard), k.quiet), k.others)
+	return putInt(putInt(putInt(putInt(putInt(dst, k.last), k.newest), k.heard), k.quiet), k.others)
 }
 
 func (k *silence) Restore(state []byte) error {
 	r := reader{b: state}
-	last, heard, quiet, others := r.int(), r.int(), r.int(), r.int()
+	last, newest, heard, quiet, others := r.int(), r.int(), r.int(), r.int(), r.int()
 	if err := r.end("silence"); err != nil {
 		return err
 	}
 	if quiet < 0 || others < 0 {
 		return fmt.Errorf("%w: state of a silence rule has a negative time", faultline.ErrInvalid)
 	}
-	k.last, k.heard, k.quiet, k.others = last, heard, quiet, others
+	k.last, k.newest, k.heard, k.quiet, k.others = last, newest, heard, quiet, others
 	return nil
 }

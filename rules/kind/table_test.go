@@ -109,6 +109,20 @@ func TestSilenceOfAnAsset(t *testing.T) {
 	}
 }
 
+// Samples that are older than the gateway's clock are heard: heartbeats overtake frames, and equipment
+// has clocks of its own.
+func TestSilenceOfASlowClock(t *testing.T) {
+	s := kind.Settings{After: 10 * time.Second}
+	k := make1(t, "silence", &s, nil)
+	for n := range 100 {
+		at := start.Add(time.Duration(n) * time.Second)
+		k.Tick(at)
+		if v := k.Observe(at.Add(-time.Minute), value(1)); v.Judgement != kind.Fine {
+			t.Fatalf("second %d: %+v", n, v)
+		}
+	}
+}
+
 func TestSilenceOfAPoint(t *testing.T) {
 	s := kind.Settings{After: 10 * time.Second}
 	k := make1(t, "silence", &s, heat)
