@@ -7,25 +7,22 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/goburrow/serial"
-
-	"github.com/faultline-iot/faultline/gateway/profile"
 )
 
 // An RTU answer names its unit and function but not its request, so a late or repeated answer looks
 // like the answer to the next request of the same shape (unit, function, length). These guards keep it
 // from becoming a value:
 //
-//   - any byte that comes before a request is sent is an error (errDesync);
-//   - a request of the shape of one just before it waits longer for such bytes, and is unsettled:
+//   - a byte that comes before a request is sent is an error (errDesync);
+//   - requests without an answer are kept as overdue (order.go). An answer belongs to the oldest request
+//     that it fits, and a request that an overdue one's answer would fit is only sent after one of
+//     another shape was answered: units answer in order, so no older answer can follow that one;
+//   - a request of the shape of one just answered waits longer for stray bytes, and is unsettled:
 //     settle then asks for something of another shape. If one of the answers was an older one's copy,
-//     all answers since are shifted by one, and this one is no answer to what settle asked;
-//   - after a failed request its unit is in doubt: the shapes that may still come late are kept, and
-//     a request of such a shape is only sent after one of another shape was answered. Units answer in
-//     order, so that answer shows that no older one can follow.
+//     all answers since are shifted by one, and this one is no answer to what settle asked.
 //
 // What remains is a copy that comes late together with the loss of a later answer.
 type rtuLine struct {
@@ -33,30 +30,12 @@ type rtuLine struct {
 	port    stream
 	stop    func() bool // detaches port from the context it was opened with
 	silence time.Duration
-	recent  []sent
+	fresh   bool // nothing was sent on this connection yet
+	overdue overdue
+	recent  []answered
 	repeat  *request // a request that is not settled
-	fresh   bool     // nothing was sent on this connection yet
-	doubts  map[uint8]*doubt
 	out     [8]byte
 	in      [256]byte
-}
-
-// shape is what an answer shows of its request.
-type shape struct {
-	unit, function byte
-	bytes          int // 0 of an exception
-}
-
-// sent is a shape and when it was last asked for.
-type sent struct {
-	shape
-	at time.Time
-}
-
-// doubt is what may still come late from one unit.
-type doubt struct {
-	shapes []shape
-	since  time.Time // of the last failure
 }
 
 // stream is a serial port or a connection to a serial server.
@@ -71,7 +50,6 @@ const (
 	dialTimeout = 3 * time.Second
 	repeatQuiet = 10 * time.Millisecond // listening before a request of a recent one's shape
 	repeatAge   = 250 * time.Millisecond
-	doubtAge    = 30 * time.Second // no answer is later than this
 )
 
 func newRTULine(a Address) *rtuLine {
@@ -80,7 +58,7 @@ func newRTULine(a Address) *rtuLine {
 	if a.Baud < 19200 {
 		silence = time.Second * 385 / 10 / time.Duration(a.Baud)
 	}
-	return &rtuLine{address: a, silence: silence, doubts: map[uint8]*doubt{}}
+	return &rtuLine{address: a, silence: silence}
 }
 
 func (l *rtuLine) open(ctx context.Context) error {
@@ -119,83 +97,19 @@ func (l *rtuLine) read(ctx context.Context, r request) ([]byte, error) {
 	if l.port == nil {
 		return nil, errNotConnected
 	}
-	d := l.doubts[r.unit]
-	if d != nil && time.Since(d.since) > doubtAge {
-		delete(l.doubts, r.unit)
-		d = nil
-	}
-	if d != nil && d.has(shapeOf(r)) {
-		if _, err := l.ask(ctx, other(r, d.has)); l.doubts[r.unit] != nil {
-			if err == nil || isException(err) {
-				err = fmt.Errorf("%w: unit %d may still answer an older request", errDesync, r.unit)
-			}
+	if l.overdue.fits(shapeOf(r), time.Now()) {
+		o, ok := other(r, func(s shape) bool { return l.overdue.fits(s, time.Now()) })
+		if !ok {
+			return nil, fmt.Errorf("%w: unit %d may still answer an older request", errDesync, r.unit)
+		}
+		if _, err := l.exchange(ctx, o); err != nil && !isException(err) {
 			return nil, err
 		}
 	}
-	return l.ask(ctx, r)
+	return l.exchange(ctx, r)
 }
 
-// ask exchanges and keeps the doubts.
-func (l *rtuLine) ask(ctx context.Context, r request) ([]byte, error) {
-	data, err := l.exchange(ctx, r)
-	sent := shapeOf(r)
-	refused := shape{sent.unit, sent.function | 0x80, 0}
-	d := l.doubts[r.unit]
-	if err == nil || isException(err) {
-		got := sent
-		if err != nil {
-			got = refused
-		}
-		if d == nil || !d.has(got) {
-			delete(l.doubts, r.unit)
-			return data, err
-		}
-	}
-	if d == nil {
-		d = new(doubt)
-		l.doubts[r.unit] = d
-	}
-	d.since = time.Now()
-	for _, s := range [...]shape{sent, refused} {
-		if !d.has(s) {
-			d.shapes = append(d.shapes, s)
-		}
-	}
-	return data, err
-}
-
-// other is a request whose answer cannot be mistaken for one of the shapes that are taken: a part of r,
-// or one register or bit of another table. An exception would do as an answer.
-func other(r request, taken func(shape) bool) request {
-	step := uint16(1)
-	if r.table.Bits() {
-		step = 8
-	}
-	o := r
-	for o.count > step {
-		if o.count -= step; !taken(shapeOf(o)) {
-			return o
-		}
-	}
-	o.count = 1
-	for _, o.table = range [...]profile.Table{profile.Holding, profile.Input, profile.Coil, profile.Discrete} {
-		if !taken(shapeOf(o)) && !taken(shape{r.unit, functions[o.table] | 0x80, 0}) {
-			return o
-		}
-	}
-	return r // only time helps
-}
-
-func (d *doubt) has(s shape) bool { return slices.Contains(d.shapes, s) }
-
-func shapeOf(r request) shape { return shape{r.unit, functions[r.table], r.bytes()} }
-
-func isException(err error) bool {
-	var e Exception
-	return errors.As(err, &e)
-}
-
-// exchange sends one request and takes one answer.
+// exchange sends one request and takes its answer; answers to older requests are thrown away.
 func (l *rtuLine) exchange(ctx context.Context, r request) ([]byte, error) {
 	s := shapeOf(r)
 	quiet := l.silence
@@ -218,44 +132,50 @@ func (l *rtuLine) exchange(ctx context.Context, r request) ([]byte, error) {
 	binary.BigEndian.PutUint16(out[2:], r.address)
 	binary.BigEndian.PutUint16(out[4:], r.count)
 	binary.LittleEndian.PutUint16(out[6:], crc16(out[:6]))
+	l.overdue.sent(s, time.Now())
 	if _, err := l.port.Write(out); err != nil {
 		return nil, err
 	}
-	data, err := l.answer(ctx, s)
-	l.recent = append(l.recent, sent{s, time.Now()})
-	return data, err
+	for {
+		got, data, err := l.frame(ctx)
+		if err != nil {
+			return nil, err
+		}
+		newest, known := l.overdue.answered(got)
+		switch {
+		case !known:
+			return nil, errDesync
+		case !newest:
+			continue // late: ours is still to come
+		case got.exception():
+			return nil, Exception(data[0])
+		}
+		l.recent = append(l.recent, answered{s, time.Now()})
+		return data, nil
+	}
 }
 
-// seen tells whether an answer of the shape came lately.
-func (l *rtuLine) seen(s shape) bool {
-	old := time.Now().Add(-repeatAge)
-	l.recent = slices.DeleteFunc(l.recent, func(r sent) bool { return r.at.Before(old) })
-	return slices.ContainsFunc(l.recent, func(r sent) bool { return r.shape == s })
-}
-
-func (l *rtuLine) answer(ctx context.Context, s shape) ([]byte, error) {
+// frame takes one whole frame: its data, or the code of an exception.
+func (l *rtuLine) frame(ctx context.Context) (shape, []byte, error) {
 	head := l.in[:3]
 	if err := l.fill(ctx, head); err != nil {
-		return nil, err
+		return shape{}, nil, err
 	}
-	refused := head[1] == s.function|0x80
-	if head[0] != s.unit || !refused && (head[1] != s.function || int(head[2]) != s.bytes) {
-		return nil, errDesync
+	s := shape{head[0], head[1], int(head[2])}
+	data, end := 3, 3+s.bytes+2
+	if s.exception() {
+		s.bytes, data, end = 0, 2, 5
 	}
-	end := 3 + s.bytes + 2
-	if refused {
-		end = 5
+	if f := s.function &^ 0x80; f < 1 || f > 4 || end > len(l.in) {
+		return shape{}, nil, errDesync
 	}
 	if err := l.fill(ctx, l.in[3:end]); err != nil {
-		return nil, err
+		return shape{}, nil, err
 	}
 	if binary.LittleEndian.Uint16(l.in[end-2:]) != crc16(l.in[:end-2]) {
-		return nil, fmt.Errorf("%w: wrong checksum", errDesync)
+		return shape{}, nil, fmt.Errorf("%w: wrong checksum", errDesync)
 	}
-	if refused {
-		return nil, Exception(head[2])
-	}
-	return l.in[3 : end-2], nil
+	return s, l.in[data : end-2], nil
 }
 
 // fill reads exactly len(b) bytes before the deadline.
@@ -303,19 +223,16 @@ func (l *rtuLine) settle(ctx context.Context) error {
 	if l.repeat == nil {
 		return l.listen(l.silence)
 	}
-	o := other(*l.repeat, l.seen)
-	if l.seen(shapeOf(o)) { // every shape is: wait for what may still come
+	o, ok := other(*l.repeat, func(s shape) bool { return l.seen(s) || l.overdue.fits(s, time.Now()) })
+	if !ok { // nothing is distinct: wait for what may still come
 		if err := l.listen(repeatAge); err != nil {
 			return err
 		}
-		l.repeat = nil
-		return ctx.Err()
-	}
-	if _, err := l.ask(ctx, o); err != nil && !isException(err) {
+	} else if _, err := l.exchange(ctx, o); err != nil && !isException(err) {
 		return err
 	}
 	l.repeat = nil
-	return nil
+	return ctx.Err()
 }
 
 func (l *rtuLine) settled() bool { return l.repeat == nil }
