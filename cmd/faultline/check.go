@@ -43,6 +43,9 @@ func checkCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 	if len(cfg.positions()) == 0 {
 		fmt.Fprintln(out, "no equipment yet: list gateways and their devices, or let faultline init do it")
 	}
+	for _, m := range cfg.rules.Misfits(cfg.positions()) {
+		fmt.Fprintln(out, "note:", m)
+	}
 	fmt.Fprintf(out, "%s is in order\n", *file)
 	if *connect {
 		return readAll(ctx, cfg, out)
@@ -72,19 +75,19 @@ func readAll(ctx context.Context, cfg *Config, out io.Writer) error {
 	for _, g := range cfg.Gateways {
 		for _, d := range g.Devices {
 			p, _ := cfg.profiles.Get(d.Profile)
-			if !p.Polled() {
+			if !p.UsesModbus() {
 				fmt.Fprintf(out, "\n%s speaks when it wants to (MQTT): not read\n", d.Position)
 				continue
 			}
 			ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-			f, err := gateway.ReadOnce(ctx, g.Site, d, p)
+			f, err := gateway.ReadOnce(ctx, d, p)
 			cancel()
 			if err != nil {
 				fmt.Fprintf(out, "\n%s: %v\n", d.Position, err)
 				silent = append(silent, d.Position)
 				continue
 			}
-			fmt.Fprintf(out, "\n%s at %s\n", d.Position, d.ShownAddress())
+			fmt.Fprintf(out, "\n%s at %s\n", d.Position, shownAddress(d))
 			showFrame(out, p.DomainPoints(), f)
 		}
 	}

@@ -41,7 +41,8 @@ type Config struct {
 	Assets []AssetConfig `yaml:"assets"`
 	// Contracts with the customers.
 	Contracts []ContractConfig `yaml:"contracts"`
-	// Rules are files of rules and inspection plans; the shipped ones apply too unless switched off.
+	// Rules are files of rules and inspection plans beside the shipped ones. One with the id of a
+	// shipped rule replaces it.
 	Rules RulesConfig `yaml:"rules"`
 	// API is the console and the REST interface.
 	API APIConfig `yaml:"api"`
@@ -111,8 +112,7 @@ type ContractConfig struct {
 
 // RulesConfig says which rules apply.
 type RulesConfig struct {
-	Files  []string `yaml:"files"`
-	NoneOf []string `yaml:"none_of"` // ids of shipped rules or plans that are not wanted
+	Files []string `yaml:"files"`
 }
 
 // APIConfig is the console and the REST interface.
@@ -191,8 +191,21 @@ func (c *Config) validate(p *document.Problems) (errs []error) {
 
 func check(p *document.Problems, path string, err error) {
 	if err != nil {
-		p.Add(path, "%s", strings.TrimPrefix(err.Error(), faultline.ErrInvalid.Error()+": "))
+		p.Add(path, "%s", err)
 	}
+}
+
+// shownAddress is how people know a device's address.
+func shownAddress(d gateway.Device) string {
+	switch {
+	case d.Address != "" && d.Unit != nil:
+		return fmt.Sprintf("%s unit %d", d.Address, *d.Unit)
+	case d.Address != "":
+		return d.Address
+	case d.Topic != "":
+		return "mqtt " + d.Topic
+	}
+	return "mqtt"
 }
 
 func (c *Config) loadProfiles(p *document.Problems, errs *[]error) {
@@ -204,36 +217,32 @@ func (c *Config) loadProfiles(p *document.Problems, errs *[]error) {
 		}
 		files = append(files, f)
 	}
-	set, err := profile.Load(files...)
-	if err != nil {
+	var err error
+	if c.profiles, err = profile.Load(files...); err != nil {
 		*errs = append(*errs, err)
+		c.profiles, _ = profile.Library()
 	}
-	if set == nil {
-		set = profile.Library()
-	}
-	c.profiles = set
 }
 
 func (c *Config) loadRules(p *document.Problems, errs *[]error) {
-	var files []string
-	for i, f := range c.Rules.Files {
-		if f = c.path(f); missing(f) {
-			p.Add(fmt.Sprintf("rules.files[%d]", i), "no such file: %s", f)
-			continue
-		}
-		files = append(files, f)
-	}
-	set, err := rules.Load(files...)
+	base, err := rules.Library()
 	if err != nil {
 		*errs = append(*errs, err)
 		return
 	}
-	for i, id := range c.Rules.NoneOf {
-		if !set.Remove(id) {
-			p.Add(fmt.Sprintf("rules.none_of[%d]", i), "no rule or plan is called %q", id)
+	var files []rules.File
+	for i, f := range c.Rules.Files {
+		data, err := os.ReadFile(c.path(f))
+		if err != nil {
+			p.Add(fmt.Sprintf("rules.files[%d]", i), "%v", err)
+			continue
 		}
+		files = append(files, rules.File{Name: c.path(f), Data: data})
 	}
-	c.rules = set
+	if c.rules, err = rules.Load(base, files...); err != nil {
+		*errs = append(*errs, err)
+		c.rules = base
+	}
 }
 
 func missing(file string) bool {
@@ -320,15 +329,44 @@ func (c *Config) validateGateways(p *document.Problems) map[string][]string {
 			p.Add(at+".id", "gateway %q is listed twice", g.ID)
 		}
 		ids[g.ID] = true
+		c.locate(p, at, &g.MQTT)
+		own := map[string]bool{} // the gateway itself has said what it reads twice
 		for j, d := range g.Devices {
-			if slices.Contains(known[d.Position], g.Site) {
-				p.Add(fmt.Sprintf("%s.devices[%d].position", at, j), "position %q of site %q is read twice", d.Position, g.Site)
-				continue
+			if !own[d.Position] && slices.Contains(known[d.Position], g.Site) {
+				p.Add(fmt.Sprintf("%s.devices[%d].position", at, j), "position %q of site %q is read by another gateway too", d.Position, g.Site)
+			} else if !own[d.Position] {
+				known[d.Position] = append(known[d.Position], g.Site)
 			}
-			known[d.Position] = append(known[d.Position], g.Site)
+			own[d.Position] = true
 		}
 	}
 	return known
+}
+
+// locate makes the files that a gateway's MQTT names relative to the configuration's directory.
+func (c *Config) locate(p *document.Problems, at string, m *gateway.MQTT) {
+	file := func(path string, name *string) {
+		if *name == "" {
+			return
+		}
+		if *name = c.path(*name); missing(*name) {
+			p.Add(path, "no such file: %s", *name)
+		}
+	}
+	certificates := func(path string, t *gateway.TLS) {
+		file(path+".ca_file", &t.CAFile)
+		file(path+".cert_file", &t.CertFile)
+		file(path+".key_file", &t.KeyFile)
+	}
+	certificates(at+".mqtt.tls", &m.TLS)
+	for i := range m.Users {
+		file(fmt.Sprintf("%s.mqtt.users[%d].password_file", at, i), &m.Users[i].Secret.File)
+	}
+	for i := range m.Brokers {
+		b := fmt.Sprintf("%s.mqtt.brokers[%d]", at, i)
+		file(b+".password_file", &m.Brokers[i].Secret.File)
+		certificates(b+".tls", &m.Brokers[i].TLS)
+	}
 }
 
 func (c *Config) validateAssets(p *document.Problems, known map[string][]string) {
@@ -390,7 +428,7 @@ func (c *Config) positions() []faultline.Position {
 			}
 			out = append(out, faultline.Position{
 				Site: g.Site, ID: d.Position, Name: a.Name, Kind: prof.Kind, Gateway: g.ID,
-				Profile: prof.ID(), Address: d.ShownAddress(), Parent: a.Parent, Points: prof.DomainPoints(),
+				Profile: prof.ID(), Address: shownAddress(d), Parent: a.Parent, Points: prof.DomainPoints(),
 				Asset: faultline.Asset{
 					Serial: a.Serial, Model: a.Model, Manufacturer: a.Manufacturer, Customer: a.Customer,
 					Criticality: faultline.Criticality(a.Criticality), ProductKind: a.ProductKind,

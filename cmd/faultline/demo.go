@@ -114,7 +114,7 @@ func (d *demonstration) run(ctx context.Context, listen, simHTTP string, seed in
 		return err
 	}
 	defer d.node.stop()
-	d.plant.SetBroker(equipment.Broker{URL: broker})
+	d.plant.SetBroker(broker)
 	if d.baseline, err = d.takeBaseline(ctx); err != nil {
 		return err
 	}
@@ -123,9 +123,11 @@ func (d *demonstration) run(ctx context.Context, listen, simHTTP string, seed in
 		return err
 	}
 	d.introduce(control)
-	if err := d.node.conn.SubscribeEvents(asideCtx, d.tell); err != nil {
-		return err
-	}
+	aside.Go(func() {
+		if err := d.node.conn.SubscribeEvents(asideCtx, d.tell); err != nil && asideCtx.Err() == nil {
+			d.story.say("events cannot be told: %v", err)
+		}
+	})
 	aside.Go(func() { d.watch(asideCtx) })
 	if d.history && d.fresh {
 		aside.Go(func() {
@@ -211,10 +213,7 @@ func (d *demonstration) introduce(control string) {
 		}
 		d.story.say("found %-7s %-11s %s", e.Name, e.Kind, where)
 	}
-	d.story.say("console: %s", d.node.api.URL())
-	if link := d.node.api.LoginLink(); link != "" {
-		d.story.say("log in once with: %s", link)
-	}
+	d.node.introduce(d.story.say)
 	d.story.say("break something yourself: curl -X POST -H 'Content-Type: application/json' -d '{\"device\":\"P-102\",\"fault\":\"bearing_wear\",\"ramp\":\"20s\"}' http://%s/faults", control)
 }
 
@@ -230,7 +229,7 @@ func (d *demonstration) tell(e faultline.Event) {
 		}
 		if d.story.first("ticket " + t.ID) {
 			d.story.say("TICKET  %-7s %s (%s, %s) %s", t.Position, t.Number, t.Priority, t.Kind, t.Title)
-			d.story.say("        see %stickets/%s", d.node.api.URL(), t.Number)
+			d.story.say("        see %s/tickets/%s", d.node.api.URL(), t.Number)
 		} else {
 			d.story.say("        %-7s %s: %s", t.Position, t.Number, e.Text)
 		}

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
 	"github.com/faultline-iot/faultline/firmware-sim/equipment"
+	"github.com/faultline-iot/faultline/gateway"
 	"github.com/faultline-iot/faultline/internal/document"
 )
 
@@ -23,13 +26,13 @@ type demoAsset struct {
 }
 
 var demoAssets = []demoAsset{
-	{"P-101", "pump", "halden-cp80", "Cooling water pump 1", "A", "industrial", demoCustomer, 30},
-	{"P-102", "pump", "halden-cp80", "Cooling water pump 2", "B", "industrial", demoCustomer, 8},
-	{"C-201", "compressor", "norvik-sk55", "Compressed air", "B", "industrial", demoCustomer, 11},
-	{"CH-301", "chiller", "polaris-wcs500", "Chilled water, cold store", "B", "industrial", demoLeaser, 26},
-	{"M-401", "meter", "amplex-m3", "Main incomer", "C", "electronics", demoCustomer, 40},
-	{"U-501", "ups", "voltara-6k", "Control room supply", "B", "electronics", demoCustomer, 10},
-	{"V-102", "vibration", "tremor-v3", "Vibration of pump 2", "C", "electronics", demoCustomer, 8},
+	{"P-101", "pump", "sim-pump", "Cooling water pump 1", "A", "industrial", demoCustomer, 30},
+	{"P-102", "pump", "sim-pump", "Cooling water pump 2", "B", "industrial", demoCustomer, 8},
+	{"C-201", "compressor", "sim-compressor", "Compressed air", "B", "industrial", demoCustomer, 11},
+	{"CH-301", "chiller", "sim-chiller", "Chilled water, cold store", "B", "industrial", demoLeaser, 26},
+	{"M-401", "meter", "sim-meter", "Main incomer", "C", "electronics", demoCustomer, 40},
+	{"U-501", "ups", "sim-ups", "Control room supply", "B", "electronics", demoCustomer, 10},
+	{"V-102", "vibration", "sim-vibration", "Vibration of pump 2", "C", "electronics", demoCustomer, 8},
 }
 
 // demoScript is what goes wrong: something breaks in the first half minute, something else degrades
@@ -39,18 +42,20 @@ var demoScript = []equipment.Event{
 	{At: 8 * time.Second, Device: "P-101", Fault: "bearing_wear", Ramp: 15 * time.Second},
 	{At: 10 * time.Second, Device: "CH-301", Fault: "refrigerant_leak", Ramp: 80 * time.Second},
 	{At: 22 * time.Second, Device: "C-201", Fault: "sensor_open", Point: "dew_point"},
-	{At: 28 * time.Second, Device: "M-401", Fault: "offline", For: 35 * time.Second},
+	{At: 28 * time.Second, Device: "M-401", Fault: "offline", For: 45 * time.Second},
 	{At: 40 * time.Second, Device: "U-501", Fault: "power_dip", Ramp: 2 * time.Second, For: 25 * time.Second},
 }
 
 // demoConfig is the configuration of the demonstration: the same type that run reads from a file.
-func demoConfig(dir, listen string, plant *equipment.Plant, now time.Time) (*Config, string, error) {
-	broker, err := freeAddress()
+func demoConfig(dir, listen string, plant *equipment.Plant, now time.Time) (*Config, equipment.Broker, error) {
+	broker := equipment.Broker{Username: "plant", Password: rand.Text()}
+	address, err := freeAddress()
 	if err != nil {
-		return nil, "", err
+		return nil, broker, err
 	}
+	broker.URL = "tcp://" + address
 	text := fmt.Sprintf("data: %q\nsites: [{id: %s, name: Harbour plant, customer: %s, region: EU}]\napi: {listen: %q}\n", dir, demoSite, demoCustomer, listen)
-	text += fmt.Sprintf("gateways:\n  - id: %s\n    site: %s\n    mqtt: {listen: %q}\n    devices:\n", demoGateway, demoSite, broker)
+	text += fmt.Sprintf("gateways:\n  - id: %s\n    site: %s\n    mqtt: {listen: %q}\n    devices:\n", demoGateway, demoSite, address)
 	profiles := map[string]string{}
 	for _, a := range demoAssets {
 		profiles[a.position] = a.profile
@@ -61,7 +66,7 @@ func demoConfig(dir, listen string, plant *equipment.Plant, now time.Time) (*Con
 		if d.Protocol == equipment.ProtocolModbus {
 			text += fmt.Sprintf("      - {position: %s, profile: %s, address: %q, unit: %d, period: 1s}\n", d.Name, profiles[d.Name], "tcp://"+d.Address, d.Unit)
 		} else {
-			text += fmt.Sprintf("      - {position: %s, profile: %s, topic: %q}\n", d.Name, profiles[d.Name], d.Topic)
+			text += fmt.Sprintf("      - {position: %s, profile: %s}\n", d.Name, profiles[d.Name]) // publishes to site/position/telemetry
 		}
 	}
 	text += "assets:\n"
@@ -75,10 +80,10 @@ func demoConfig(dir, listen string, plant *equipment.Plant, now time.Time) (*Con
 
 	cfg := Default()
 	doc, _ := document.Decode("the demonstration's configuration", []byte(text), &cfg)
-	for _, err := range cfg.validate(doc.Problems()) {
-		return nil, "", err
+	if len(cfg.Gateways) == 1 {
+		cfg.Gateways[0].MQTT.Users = []gateway.User{{Name: broker.Username, Secret: gateway.Secret{Value: broker.Password}, Topics: []string{demoSite + "/#"}}}
 	}
-	return &cfg, "tcp://" + broker, nil
+	return &cfg, broker, errors.Join(cfg.validate(doc.Problems())...)
 }
 
 // freeAddress finds a free port on loopback. Between this and its use somebody else could take it; the

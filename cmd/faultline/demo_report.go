@@ -5,8 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -318,20 +321,23 @@ func cause(injected []equipment.Injection, t faultline.Ticket) int {
 // write writes the report and, beside it, the picture of every ticket.
 func (d *demonstration) write(ctx context.Context, r *report) error {
 	pictures := strings.TrimSuffix(d.report, filepath.Ext(d.report)) + "-pictures"
+	client, err := d.login(ctx)
+	if err != nil {
+		return err
+	}
 	for i := range r.Tickets {
 		t := &r.Tickets[i]
-		svg, err := d.node.api.Picture(ctx, t.ID)
+		svg, err := get(ctx, client, d.node.api.URL()+"/api/v1/tickets/"+t.ID+"/evidence/1/picture.svg")
 		if err != nil {
 			return fmt.Errorf("picture of %s: %w", t.Number, err)
 		}
 		if err := os.MkdirAll(pictures, 0o755); err != nil {
 			return fmt.Errorf("write pictures: %w", err)
 		}
-		file := filepath.Join(pictures, t.Number+".svg")
-		if err := os.WriteFile(file, svg, 0o644); err != nil {
+		t.Evidence.Picture = filepath.Join(filepath.Base(pictures), t.Number+".svg")
+		if err := os.WriteFile(filepath.Join(pictures, t.Number+".svg"), svg, 0o644); err != nil {
 			return fmt.Errorf("write a picture: %w", err)
 		}
-		t.Evidence.Picture = filepath.Join(filepath.Base(pictures), t.Number+".svg")
 	}
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -341,6 +347,50 @@ func (d *demonstration) write(ctx context.Context, r *report) error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil
+}
+
+// login gives a client of the console, logged in where that is needed.
+func (d *demonstration) login(ctx context.Context) (*http.Client, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Jar: jar, Timeout: 10 * time.Second}
+	if !d.node.api.NeedsLogin() {
+		return client, nil
+	}
+	link, err := url.Parse(d.node.api.LoginLink(time.Minute))
+	if err != nil {
+		return nil, err
+	}
+	form := strings.NewReader(link.Query().Encode())
+	link.RawQuery = ""
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, link.String(), form)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("log in: %w", err)
+	}
+	return client, res.Body.Close()
+}
+
+func get(ctx context.Context, client *http.Client, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("GET %s: %s", req.URL.Path, res.Status)
+	}
+	return io.ReadAll(io.LimitReader(res.Body, 4<<20))
 }
 
 func (d *demonstration) summary(r *report) {

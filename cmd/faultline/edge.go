@@ -7,16 +7,16 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/gateway"
 	"github.com/faultline-iot/faultline/gateway/uplink"
 	"github.com/faultline-iot/faultline/internal/bus"
 )
 
-// openEdge opens the stream in which a gateway of a site keeps its frames until the hub has them. The
-// connection given back carries its live frames; it is the edge's own, so that reading equipment never
-// waits for the hub.
-func (n *node) openEdge(ctx context.Context, g gateway.Config) (*bus.Edge, *bus.Conn, error) {
-	srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(n.cfg.dataDir(), "edge-"+g.ID), Name: g.ID, Log: n.component("edge")})
+// startEdge opens the stream in which a gateway of a site keeps its frames until the hub has them, and
+// starts what forwards them; live passes newest frames on. Reading equipment never waits for the hub.
+func (n *node) startEdge(ctx context.Context, g gateway.Config, forward func(what string, f func(context.Context) error)) (w *bus.Publisher, live func(faultline.Frame), err error) {
+	srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(n.cfg.dataDir(), "edge-"+g.ID), Name: g.ID, Log: n.log})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -27,30 +27,33 @@ func (n *node) openEdge(ctx context.Context, g gateway.Config) (*bus.Edge, *bus.
 	}
 	n.onClose(func() error { conn.Close(); return nil })
 	edge, err := conn.OpenEdge(ctx, bus.EdgeConfig{Site: g.Site, Gateway: g.ID, CommitInterval: 100 * time.Millisecond})
-	return edge, conn, err
+	if err != nil {
+		return nil, nil, err
+	}
+	writer, err := edge.Publisher(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	up, err := uplink.New(n.uplinkOptions(g, edge))
+	if err != nil {
+		return nil, nil, err
+	}
+	forward("uplink of "+g.ID, up.Run)
+	return writer, up.PublishLive, nil
 }
 
 // uplinkOptions says how a gateway's frames reach the hub.
 func (n *node) uplinkOptions(g gateway.Config, edge *bus.Edge) uplink.Options {
 	return uplink.Options{
 		Edge: edge,
-		Dial: func(ctx context.Context) (*bus.Hub, func(), error) {
+		Dial: func(ctx context.Context) (*bus.Conn, error) {
 			token, err := n.cfg.secret(n.cfg.Hub.TokenFile, "FAULTLINE_HUB_TOKEN")
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			conn, err := bus.Dial(ctx, n.cfg.Hub.URL, bus.DialOptions{Name: g.ID, Token: token, Log: n.component("uplink")})
-			if err != nil {
-				return nil, nil, err
-			}
-			hub, err := conn.OpenHub(ctx, bus.HubConfig{Partitions: n.cfg.Hub.Partitions, MaxBytes: n.cfg.Hub.MaxBytes})
-			if err != nil {
-				conn.Close()
-				return nil, nil, err
-			}
-			return hub, conn.Close, nil
+			return bus.Dial(ctx, n.cfg.Hub.URL, bus.DialOptions{Name: g.ID, Token: token, Log: n.log})
 		},
-		Log:      n.component("uplink").With("gateway", g.ID),
+		Log:      n.log,
 		Registry: prometheus.WrapRegistererWith(prometheus.Labels{"gateway": g.ID}, n.registry),
 	}
 }

@@ -61,7 +61,7 @@ func initCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Wr
 		fmt.Fprintf(out, "reading %s …\n\n", a.address)
 		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 		defer cancel()
-		f, err := gateway.ReadOnce(ctx, a.site, cfg.Gateways[0].Devices[0], p)
+		f, err := gateway.ReadOnce(ctx, cfg.Gateways[0].Devices[0], p)
 		if err != nil {
 			return fmt.Errorf("the device does not answer: %w\n%s is written all the same; check the address and the unit id, then: faultline check -config %s -connect", err, *file, *file)
 		}

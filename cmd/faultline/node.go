@@ -20,7 +20,6 @@ import (
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/api"
 	"github.com/faultline-iot/faultline/gateway"
-	"github.com/faultline-iot/faultline/gateway/uplink"
 	"github.com/faultline-iot/faultline/ingest"
 	"github.com/faultline-iot/faultline/internal/bus"
 	"github.com/faultline-iot/faultline/internal/store"
@@ -57,7 +56,6 @@ type node struct {
 	api    *api.Server
 
 	writers []*bus.Publisher
-	edges   []*bus.Edge
 	samples sampleCount
 
 	closers []func() error
@@ -177,8 +175,6 @@ func (n *node) localGateways() (out []gateway.Config) {
 
 func (n *node) onClose(f func() error) { n.closers = append(n.closers, f) }
 
-func (n *node) component(name string) *slog.Logger { return n.log.With("component", name) }
-
 // openHub starts the embedded hub or connects to the one that the configuration names. A gateway
 // alone connects when it starts (openEdge): it works without its hub.
 func (n *node) openHub(ctx context.Context) error {
@@ -192,7 +188,7 @@ func (n *node) openHub(ctx context.Context) error {
 	}
 	partitions := c.Hub.Partitions
 	if c.Hub.URL == "" {
-		srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(c.dataDir(), "hub"), Name: "hub", Listen: c.Hub.Listen, Token: token, Log: n.component("hub")})
+		srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(c.dataDir(), "hub"), Name: "hub", Listen: c.Hub.Listen, Token: token, Log: n.log, Registry: n.registry})
 		if err != nil {
 			return err
 		}
@@ -202,7 +198,7 @@ func (n *node) openHub(ctx context.Context) error {
 		}
 		partitions = max(partitions, 1)
 	} else {
-		if n.conn, err = bus.Dial(ctx, c.Hub.URL, bus.DialOptions{Name: "faultline", Token: token, Log: n.component("hub")}); err != nil {
+		if n.conn, err = bus.Dial(ctx, c.Hub.URL, bus.DialOptions{Name: "faultline", Token: token, Log: n.log, Registry: n.registry}); err != nil {
 			return err
 		}
 		if partitions == 0 {
@@ -219,7 +215,7 @@ func (n *node) openStore(ctx context.Context) (err error) {
 	if u == "" {
 		u = "sqlite:" + filepath.Join(n.cfg.dataDir(), "faultline.db")
 	}
-	if n.store, err = store.Open(ctx, store.Config{URL: u, Log: n.component("store")}); err != nil {
+	if n.store, err = store.Open(ctx, store.Config{URL: u, Log: n.log}); err != nil {
 		return err
 	}
 	n.onClose(n.store.Close)
@@ -232,13 +228,13 @@ func (n *node) openInflux(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	target := tsdb.Config{URL: c.Influx.URL, Token: token, Database: c.Influx.Database, Retention: c.Influx.Retention, Log: n.component("tsdb"), Registry: n.registry}
+	target := tsdb.Config{URL: c.Influx.URL, Token: token, Database: c.Influx.Database, Retention: c.Influx.Retention, Log: n.log, Registry: n.registry}
 	if c.Influx.URL == "" {
 		listen := c.Influx.Listen
 		if listen == "" {
 			listen = "127.0.0.1:0"
 		}
-		if n.engine, err = embedded.Open(embedded.Config{Dir: filepath.Join(c.dataDir(), "influx"), Listen: listen, Token: token, Log: n.component("influxdb")}); err != nil {
+		if n.engine, err = embedded.Open(embedded.Config{Dir: filepath.Join(c.dataDir(), "influx"), Listen: listen, Token: token, Log: n.log}); err != nil {
 			return err
 		}
 		n.onClose(n.engine.Close)
@@ -265,6 +261,11 @@ func (n *node) seed(ctx context.Context) error {
 	}
 	for _, k := range n.cfg.contracts() {
 		if err := n.store.PutContract(ctx, k); err != nil {
+			return err
+		}
+	}
+	for _, p := range n.cfg.rules.Plans() {
+		if err := n.store.PutPlan(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -302,21 +303,11 @@ func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 	for _, g := range n.localGateways() {
 		var writer *bus.Publisher
 		var err error
-		live := n.conn
+		live := func(f faultline.Frame) { _ = n.conn.PublishLive(f) } // not stored: the next one comes within a second
 		if n.hub != nil {
 			writer, err = n.hub.Publisher(ctx, g.Site, g.ID)
 		} else {
-			var edge *bus.Edge
-			if edge, live, err = n.openEdge(ctx, g); err == nil {
-				if writer, err = edge.Publisher(ctx); err == nil {
-					n.edges = append(n.edges, edge)
-					u, err := uplink.New(n.uplinkOptions(g, edge))
-					if err != nil {
-						return err
-					}
-					forward.run(forwardCtx, fail, "uplink of "+g.ID, u.Run)
-				}
-			}
+			writer, live, err = n.startEdge(ctx, g, func(what string, f func(context.Context) error) { forward.run(forwardCtx, fail, what, f) })
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.ID, err)
@@ -324,8 +315,8 @@ func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 		n.writers = append(n.writers, writer)
 		gw, err := gateway.New(gateway.Options{
 			Config: g, Profiles: n.cfg.profiles, Sink: countingSink{writer, &n.samples}, Version: buildVersion(),
-			Live:     func(f faultline.Frame) { _ = live.PublishLive(f) }, // not stored: the next one comes within a second
-			Log:      n.component("gateway").With("gateway", g.ID),
+			Live:     live,
+			Log:      n.log,
 			Registry: prometheus.WrapRegistererWith(prometheus.Labels{"gateway": g.ID}, n.registry),
 		})
 		if err != nil {
@@ -339,8 +330,8 @@ func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleIngest)
 	in, err := ingest.New(ingest.Config{
-		Partitions: n.partitions(), Owner: owner(), Hub: n.hub, Store: n.store, Influx: n.influx,
-		Retention: n.cfg.Influx.Retention, Log: n.component("ingest"), Registry: n.registry,
+		Partitions: n.partitions(), Owner: n.owner(), Hub: n.hub, Store: ingest.SQL(n.store), Influx: n.influx,
+		Retention: n.cfg.Influx.Retention, Log: n.log, Registry: n.registry,
 	})
 	if err != nil {
 		return err
@@ -352,8 +343,8 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 func (n *node) startRules(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleRules)
 	engine, err := rules.New(rules.Options{
-		Partitions: n.partitions(), Owner: owner(), Source: n.hub, Store: n.store, Rules: n.cfg.rules,
-		Log: n.component("rules"), Registry: n.registry,
+		Source: n.hub, Store: rules.SQL(n.store), Set: n.cfg.rules, Publish: n.conn.PublishEvent, Owner: n.owner(),
+		Log: n.log, Registry: n.registry,
 	})
 	if err != nil {
 		return err
@@ -366,14 +357,33 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleAPI)
 	var err error
 	n.api, err = api.New(api.Options{
-		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Hub: n.hub,
-		Version: buildVersion(), Demo: n.demo, Log: n.component("api"), Registry: n.registry, Gatherer: n.registry,
+		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn,
+		Checks: map[string]func(context.Context) error{"hub": n.checkHub},
+		Log:    n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
 	})
 	if err != nil {
 		return err
 	}
 	s.run(sctx, fail, roleAPI, n.api.Run)
 	return nil
+}
+
+func (n *node) checkHub(context.Context) error {
+	if !n.conn.Connected() {
+		return errors.New("no connection to the hub")
+	}
+	return nil
+}
+
+// introduce says where to look, as the role api starts.
+func (n *node) introduce(say func(format string, args ...any)) {
+	if n.api == nil {
+		return
+	}
+	say("console: %s", n.api.URL())
+	if n.api.NeedsLogin() {
+		say("log in once, within an hour, with: %s", n.api.LoginLink(time.Hour))
+	}
 }
 
 func (n *node) partitions() []int {
@@ -384,8 +394,12 @@ func (n *node) partitions() []int {
 	return out
 }
 
-// owner names this process in leases.
-func owner() string {
+// owner names this process in leases. SQLite lets one process in, so whoever opens it goes on at once
+// with the leases of the one before.
+func (n *node) owner() string {
+	if n.cfg.storeURL() == "" {
+		return "local"
+	}
 	host, _ := os.Hostname()
 	b := make([]byte, 4)
 	_, _ = rand.Read(b) // never fails

@@ -286,7 +286,7 @@ func TestConsole(t *testing.T) {
 		t.Fatal("no ticket within 60 s")
 	}
 	ticket := regexp.MustCompile(`http\S+`).FindString(line)
-	base := ticket[:strings.Index(ticket, "/tickets/")+1]
+	base := ticket[:strings.Index(ticket, "/tickets/")]
 	dom := browse(t, chromium, ticket, "--dump-dom")
 	if took := time.Since(started); took > 60*time.Second {
 		t.Errorf("the ticket was read %s after the start", took)
@@ -296,7 +296,7 @@ func TestConsole(t *testing.T) {
 			t.Errorf("the ticket's page lacks %q", want)
 		}
 	}
-	for name, url := range map[string]string{"overview": base, "ticket": ticket, "alarms": base + "alarms", "asset": base + "assets/harbour/P-101"} {
+	for name, url := range map[string]string{"overview": base + "/", "ticket": ticket, "alarms": base + "/alarms", "asset": base + "/assets/harbour/P-101"} {
 		file := filepath.Join(t.TempDir(), name+".png")
 		browse(t, chromium, url, "--screenshot="+file, "--window-size=1280,1600")
 		if info, err := os.Stat(file); err != nil || info.Size() < 20_000 {
@@ -307,7 +307,7 @@ func TestConsole(t *testing.T) {
 			_ = os.WriteFile(filepath.Join(keep, name+".png"), b, 0o644)
 		}
 	}
-	res, err := http.Get(base + "api/v1/ledger")
+	res, err := http.Get(base + "/api/v1/ledger")
 	if err != nil || res.StatusCode != http.StatusOK {
 		t.Errorf("ledger: %v %v", res, err)
 	}

@@ -54,12 +54,7 @@ func run(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) er
 		return err
 	}
 	fmt.Fprintf(out, "faultline %s: running %s; data in %s\n", buildVersion(), strings.Join(roles, ", "), cfg.dataDir())
-	if n.api != nil {
-		fmt.Fprintf(out, "console: %s\n", n.api.URL())
-		if link := n.api.LoginLink(); link != "" {
-			fmt.Fprintf(out, "log in once with: %s\n", link)
-		}
-	}
+	n.introduce(func(format string, args ...any) { fmt.Fprintf(out, format+"\n", args...) })
 	<-ctx.Done()
 	log.Info("stopping")
 	stopped := time.Now()

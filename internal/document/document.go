@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/faultline-iot/faultline"
 )
 
 // Document is one YAML document with the place of every key.
@@ -333,7 +335,8 @@ func (d *Document) Problems() *Problems { return d.problems }
 // Add notes that what stands at path is wrong. A path that the document does not hold is placed at
 // its nearest parent, so that a missing key is reported at the mapping that should hold it.
 func (p *Problems) Add(path, format string, args ...any) {
-	p.list = append(p.list, Problem{p.file, p.line(path), path, fmt.Sprintf(format, args...)})
+	text := strings.TrimPrefix(fmt.Sprintf(format, args...), faultline.ErrInvalid.Error()+": ") // that it is wrong goes without saying
+	p.list = append(p.list, Problem{p.file, p.line(path), path, text})
 }
 
 func (p *Problems) line(path string) int {
