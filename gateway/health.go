@@ -44,7 +44,7 @@ func (h *health) observe(took time.Duration, answered bool, err error, now time.
 	changed = h.h.Reachable != answered
 	h.h.Reachable = answered
 	if err != nil {
-		h.h.LastError, h.h.ErrorAt = err.Error(), now
+		h.h.LastError, h.h.ErrorAt = err.Error(), now.Round(0).UTC()
 	} else if took > 0 {
 		h.took[h.n%latencies] = took
 		h.n++
