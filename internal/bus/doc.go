@@ -21,6 +21,10 @@
 //     name, and its publishers begin new epochs, because sequences after the backup were used already.
 //   - Between the hub's acknowledgement and the acknowledgement at the edge, while forwarding: the
 //     forwarder asks the hub for the gateway's last frame and resumes there; the others are not sent again.
+//   - The server's disk fails a write, as when it is full: the stream takes nothing more and does not even
+//     refuse, so publishers wait; Server.Run returns ErrBroken, and after a new start everything
+//     acknowledged is there. Consumers may have seen up to a batch that is not; their place is then
+//     beyond the end, which is ErrPlaceLost, and the publishers store the same frames again.
 //   - While consuming: the place is the consumer's own, saved with its effects; after a crash it
 //     consumes again from there.
 package bus

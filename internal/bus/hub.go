@@ -19,6 +19,9 @@ type HubConfig struct {
 	Replicas       int           // of each stream, in a cluster; 0 = as they are, or 1
 	MaxBytes       int64         // of each partition's stream, which then refuses; 0 = as it is, or the server's limit
 	CommitInterval time.Duration // of publishers that write straight to the hub; 0 = 5 ms
+	// Duplicates is how long the server remembers message ids; 0 = 1 h. It is a second net, as writers ask
+	// what is stored before they send anything again; it costs the server about 150 bytes a frame.
+	Duplicates time.Duration
 }
 
 // Hub is the partitioned, durable stream of everything that rules and ingest depend on.
@@ -30,14 +33,14 @@ type Hub struct {
 	incarn  []string
 }
 
-// duplicates is the window in which a repeated message id is noticed.
-const duplicates = time.Hour
-
 // OpenHub opens the hub and creates what is missing of it. Without one, Partitions 0 gives
 // faultline.ErrNotFound.
 func (c *Conn) OpenHub(ctx context.Context, cfg HubConfig) (*Hub, error) {
 	if cfg.CommitInterval <= 0 {
 		cfg.CommitInterval = 5 * time.Millisecond
+	}
+	if cfg.Duplicates <= 0 {
+		cfg.Duplicates = time.Hour
 	}
 	for attempt := 0; ; attempt++ {
 		h, err := c.openHub(ctx, cfg)
@@ -103,7 +106,7 @@ func (h *Hub) create(ctx context.Context, p int) error {
 	cfg := streamConfig("FL-HUB-"+part+"-"+incarnation, "hub", []string{"f." + part + ".>", "h." + part + ".>", "w." + part + ".>", "c." + part}, h.cfg.MaxBytes, map[string]string{
 		metaPartition: part, metaPartitions: strconv.Itoa(len(h.streams)), metaIncarnation: incarnation,
 	})
-	cfg.Discard, cfg.Duplicates, cfg.Replicas = jetstream.DiscardNew, duplicates, max(h.cfg.Replicas, 1)
+	cfg.Discard, cfg.Duplicates, cfg.Replicas = jetstream.DiscardNew, h.cfg.Duplicates, max(h.cfg.Replicas, 1)
 	if _, err := h.conn.js.CreateStream(ctx, cfg); err != nil {
 		return fmt.Errorf("create partition %d: %w", p, err)
 	}

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -41,6 +42,7 @@ type Server struct {
 	ns   *server.Server
 	cfg  ServerConfig
 	log  *slog.Logger
+	logs *serverLog
 	lock *os.File
 	ws   bool
 }
@@ -73,13 +75,13 @@ func StartServer(cfg ServerConfig) (_ *Server, err error) {
 	if s.ns, err = server.NewServer(opts); err != nil {
 		return nil, fmt.Errorf("start bus in %s: %w", cfg.Dir, err)
 	}
-	logs := &serverLog{log: s.log}
-	s.ns.SetLoggerV2(logs, false, false, false)
+	s.logs = &serverLog{log: s.log, broken: make(chan struct{})}
+	s.ns.SetLoggerV2(s.logs, false, false, false)
 	s.ns.Start() // returns after JetStream has recovered its streams
 	if !s.ns.ReadyForConnections(time.Minute) || !s.ns.JetStreamEnabled() {
 		s.ns.Shutdown()
 		s.ns.WaitForShutdown()
-		if why := logs.why(); why != "" {
+		if why := s.logs.why(); why != "" {
 			return nil, fmt.Errorf("start bus in %s: %s", cfg.Dir, why)
 		}
 		return nil, fmt.Errorf("start bus in %s: not ready within a minute", cfg.Dir)
@@ -142,6 +144,23 @@ func (s *Server) URL() string {
 // Connect makes a connection inside the process, named for logs. The caller closes it.
 func (s *Server) Connect(name string) (*Conn, error) {
 	return connect("", DialOptions{Name: name, Token: s.cfg.Token, Log: s.cfg.Log, Registry: s.cfg.Registry}, nats.InProcessServer(s.ns))
+}
+
+// ErrBroken says that the server failed to write to its disk, as when that is full. What it acknowledged
+// is safe, but the stream takes nothing more until the server is started again, with space.
+var ErrBroken = errors.New("bus cannot store any more")
+
+// Run watches the server until ctx ends, when it returns nil. It returns ErrBroken when a stream has
+// failed to write: the caller then starts the server, or the process, again.
+func (s *Server) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.logs.broken:
+		s.logs.mu.Lock()
+		defer s.logs.mu.Unlock()
+		return fmt.Errorf("%w: %s", ErrBroken, s.logs.cause)
+	}
 }
 
 // Close stops the server after its pending writes and gives the directory free. Connections end.

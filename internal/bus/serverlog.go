@@ -3,6 +3,7 @@ package bus
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -11,9 +12,15 @@ import (
 type serverLog struct {
 	log *slog.Logger
 
-	mu    sync.Mutex
-	first string // the first error or fatal error
+	mu     sync.Mutex
+	first  string        // the first error or fatal error
+	broken chan struct{} // closed when a stream can store no more
+	cause  string
 }
+
+// storeBroken is what the server logs, and tells nobody otherwise, when a stream failed to write. Such a
+// stream refuses everything until the server is started again; a test fails if the words change.
+const storeBroken = "critical write error"
 
 func (l *serverLog) why() string {
 	l.mu.Lock()
@@ -26,6 +33,15 @@ func (l *serverLog) keep(text string) {
 	defer l.mu.Unlock()
 	if l.first == "" {
 		l.first = text
+	}
+}
+
+func (l *serverLog) breakDown(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause == "" {
+		l.cause = text
+		close(l.broken)
 	}
 }
 
@@ -53,6 +69,9 @@ func (l *serverLog) Warnf(format string, v ...any) {
 func (l *serverLog) Errorf(format string, v ...any) {
 	text := sprintf(format, v)
 	l.keep(text)
+	if strings.Contains(strings.ToLower(text), storeBroken) {
+		l.breakDown(text)
+	}
 	l.log.Error("bus server", "text", text)
 }
 
