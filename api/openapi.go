@@ -165,10 +165,16 @@ func (k schemas) of(t reflect.Type) map[string]any {
 	return map[string]any{} // any value
 }
 
-// schemaName of Page[api.Ticket] is PageTicket.
+// shown are the API's own types that are named like the domain's, which they enrich.
+var shown = map[string]bool{"Asset": true, "Point": true, "Alarm": true, "Ticket": true, "Gateway": true, "Inspection": true}
+
+// schemaName of Page[api.Ticket] is PageTicket; the domain's Point, beside the API's, is BarePoint.
 func schemaName(t reflect.Type) string {
 	outer, inner, generic := strings.Cut(t.Name(), "[")
 	if !generic {
+		if shown[outer] && t.PkgPath() == reflect.TypeFor[faultline.Ticket]().PkgPath() {
+			return "Bare" + outer
+		}
 		return outer
 	}
 	inner = strings.TrimSuffix(inner, "]")

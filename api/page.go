@@ -109,10 +109,6 @@ func (s *Server) shell(c *call, section, title, topics string, every time.Durati
 	return console.Shell{Section: section, Title: title, Href: href, Topics: topics, ValuesEvery: every}
 }
 
-func (s *Server) maker(c *call) console.Maker {
-	return console.Maker{Now: c.now, Location: s.location}
-}
-
 // notices keeps what a form did until the page after it shows it, once.
 type notices struct {
 	mu   sync.Mutex

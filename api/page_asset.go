@@ -24,7 +24,15 @@ func (s *Server) assetPage(c *call) (any, error) {
 		return nil, err
 	}
 	a := s.asset(f, p)
-	m := &rows{s.maker(c), &f.contents}
+	alarms, _, err := s.store.Alarms(ctx, store.AlarmFilter{Site: p.Site, Position: p.ID, OnlyOpen: true, Limit: pageRows})
+	if err != nil {
+		return nil, err
+	}
+	inspections, err := s.store.Inspections(ctx, store.InspectionFilter{Site: p.Site, Position: p.ID})
+	if err != nil {
+		return nil, err
+	}
+	m := s.rows(c, &f.contents, append(ticketsOfAlarms(alarms), ticketsOfInspections(inspections)...)...)
 	v := console.Asset{
 		ID: p.ID, Name: p.Name, Site: p.Site, SiteName: f.siteName(p.Site), State: console.StatePill(string(a.State)), Facts: m.assetFacts(&a),
 		Coverage: a.Coverage, CoveragePill: console.CoveragePill(a.Coverage), CoverageUntil: m.At(a.Coverage.Until), TestAction: assetHref(p.Site, p.ID) + "/test-alarm",
@@ -35,7 +43,8 @@ func (s *Server) assetPage(c *call) (any, error) {
 	}
 	shell := s.shell(c, "assets", p.ID, "alarm ticket inspection", valuesEach)
 	shell.Site, shell.Position = p.Site, p.ID
-	if err := s.assetWork(ctx, c, m, p, &v, shell.Href); err != nil {
+	v.Alarms = m.alarms(alarms, shell.Href)
+	if err := s.assetWork(ctx, m, p, inspections, &v); err != nil {
 		return nil, err
 	}
 
@@ -54,13 +63,8 @@ func (s *Server) assetPage(c *call) (any, error) {
 	return framed{shell: shell, view: v}, nil
 }
 
-// assetWork fills in alarms, tickets, rules and inspections of a position.
-func (s *Server) assetWork(ctx context.Context, c *call, m *rows, p *faultline.Position, v *console.Asset, href string) error {
-	alarms, _, err := s.store.Alarms(ctx, store.AlarmFilter{Site: p.Site, Position: p.ID, OnlyOpen: true, Limit: pageRows})
-	if err != nil {
-		return err
-	}
-	v.Alarms = m.alarms(alarms, href)
+// assetWork fills in tickets, rules and inspections of a position.
+func (s *Server) assetWork(ctx context.Context, m *rows, p *faultline.Position, inspections []faultline.Inspection, v *console.Asset) error {
 	tickets, _, err := s.store.Tickets(ctx, store.TicketFilter{Site: p.Site, Position: p.ID, Limit: 20})
 	if err != nil {
 		return err
@@ -72,10 +76,6 @@ func (s *Server) assetWork(ctx context.Context, c *call, m *rows, p *faultline.P
 	}
 	for i := range rules {
 		v.Rules = append(v.Rules, ruleRow(&rules[i]))
-	}
-	inspections, err := s.store.Inspections(ctx, store.InspectionFilter{Site: p.Site, Position: p.ID})
-	if err != nil {
-		return err
 	}
 	plans, err := s.store.Plans(ctx)
 	if err != nil {

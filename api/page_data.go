@@ -38,7 +38,7 @@ func (s *Server) inspectionsPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &rows{s.maker(c), &b}
+	m := s.rows(c, &b, ticketsOfInspections(list[:min(len(list), 4*pageRows)])...)
 	var v console.Inspections
 	for i := range list {
 		row := m.inspection(&list[i], plans)
@@ -81,7 +81,7 @@ func (s *Server) dataPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &rows{s.maker(c), &b}
+	m := s.rows(c, &b)
 	v := console.Data{Facts: ledgerTiles(&ledger.Total), Pager: pager(c, total, pageRows, at, "dead letters")}
 	for i := range gateways {
 		g := &gateways[i]
@@ -143,7 +143,7 @@ func (s *Server) contractsPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &rows{s.maker(c), &b}
+	m := s.rows(c, &b)
 	var v console.Contracts
 	for _, k := range b.contracts {
 		row := console.ContractRow{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: "all", Version: k.Version, From: k.From.In(s.location).Format("2 Jan 2006"), Until: k.Until.In(s.location).Format("2 Jan 2006"), Left: m.At(k.Until), MadeUp: k.MadeUp}

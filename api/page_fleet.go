@@ -25,7 +25,7 @@ func (s *Server) overviewPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &rows{s.maker(c), &f.contents}
+	m := s.rows(c, &f.contents)
 	assets := s.assets(f, assetFilter{})
 	ledger, err := s.ledger(ctx)
 	if err != nil {
@@ -245,7 +245,7 @@ func (s *Server) assetsPage(c *call) (any, error) {
 	}
 	filter := assetFilter{site: c.Query("site"), state: c.Query("state"), text: c.Query("text")}
 	all := s.assets(f, filter)
-	m := &rows{s.maker(c), &f.contents}
+	m := s.rows(c, &f.contents)
 	at := offset(c)
 	v := console.Assets{Text: filter.text, Sites: siteOptions(&f.contents, filter.site), States: options("All states", assetStates, filter.state, word), Pager: pager(c, len(all), pageRows, at, "assets")}
 	for _, a := range window(all, pageRows, at) {
@@ -266,7 +266,7 @@ func (s *Server) alarmsPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &rows{s.maker(c), &b}
+	m := s.rows(c, &b, ticketsOfAlarms(list)...)
 	shell := s.shell(c, "alarms", "Alarms", "alarm ticket", 0)
 	v := console.Alarms{All: all, Sites: siteOptions(&b, c.Query("site")), Rows: m.alarms(list, shell.Href), Pager: pager(c, total, pageRows, at, "alarms")}
 	return framed{shell: shell, view: v}, nil

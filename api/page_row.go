@@ -12,6 +12,48 @@ import (
 type rows struct {
 	console.Maker
 	*contents
+	numbers map[string]string // of tickets, by id
+}
+
+// rows makes a maker of rows; the tickets are those that alarms and inspections on the page name.
+func (s *Server) rows(c *call, b *contents, tickets ...string) *rows {
+	m := &rows{console.Maker{Now: c.now, Location: s.location}, b, map[string]string{}}
+	for _, id := range tickets {
+		if _, ok := m.numbers[id]; ok || id == "" {
+			continue
+		}
+		m.numbers[id] = "" // one that cannot be read is shown without its number
+		if t, err := s.store.Ticket(c.Request.Context(), id); err == nil {
+			m.numbers[id] = t.Number
+		}
+	}
+	return m
+}
+
+func ticketsOfAlarms(list []faultline.Alarm) []string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = list[i].Ticket
+	}
+	return out
+}
+
+func ticketsOfInspections(list []faultline.Inspection) []string {
+	out := make([]string, len(list))
+	for i := range list {
+		out[i] = list[i].Ticket
+	}
+	return out
+}
+
+// ticketLink leads to a ticket named by its id.
+func (m *rows) ticketLink(id string) console.Link {
+	if number := m.numbers[id]; number != "" {
+		return console.Link{Href: ticketHref(number), Text: number}
+	} else if id != "" {
+		return console.Link{Href: ticketHref(id), Text: "open"}
+	}
+	return console.Link{}
 }
 
 func (m *rows) asset(site, position string) console.Link {
@@ -35,12 +77,7 @@ func (m *rows) alarm(a *faultline.Alarm, back string) console.AlarmRow {
 	if r.Title == "" {
 		r.Title = a.Rule
 	}
-	if a.Ticket != "" {
-		r.Ticket = console.Link{Href: ticketHref(a.Ticket), Text: "open"}
-		if strings.HasPrefix(a.Ticket, "T-") {
-			r.Ticket.Text = a.Ticket
-		}
-	}
+	r.Ticket = m.ticketLink(a.Ticket)
 	if a.Acked {
 		r.AckedBy = a.AckedBy
 	}
@@ -100,12 +137,7 @@ func (m *rows) inspection(i *faultline.Inspection, plans []faultline.Plan) conso
 			r.Plan, r.Reading = p.Title, strings.TrimSpace(r.Reading+" "+p.Unit)
 		}
 	}
-	if i.Ticket != "" {
-		r.Ticket = console.Link{Href: ticketHref(i.Ticket), Text: "open"}
-		if strings.HasPrefix(i.Ticket, "T-") {
-			r.Ticket.Text = i.Ticket
-		}
-	}
+	r.Ticket = m.ticketLink(i.Ticket)
 	return r
 }
 

@@ -52,7 +52,7 @@ func (s *Server) ticketsPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &rows{s.maker(c), &b}
+	m := s.rows(c, &b)
 	names := map[string]string{"open": "Open", "ended": "Ended", "all": "All", "real": "Real", "made_up": "Made-up history", "test": "Test alarms"}
 	name := func(v string) string { return names[v] }
 	v := console.Tickets{
@@ -98,7 +98,7 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	if err != nil {
 		return nil, err
 	}
-	m := &rows{s.maker(c), &b}
+	m := s.rows(c, &b)
 	v := console.Ticket{
 		Row: m.ticket(&t), Action: ticketHref(t.Number), Version: t.Version, Why: t.Text, Suggest: console.Word(t.Suggest), Reasons: faultline.CancelReasons,
 		Fault: t.Kind == faultline.TicketFault, NeedsNormal: !normal(&t, alarms), Coverage: t.Coverage, CoveragePill: console.CoveragePill(t.Coverage), Until: m.At(t.Coverage.Until),
@@ -108,8 +108,12 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	for i := range evidence {
 		v.Evidence = append(v.Evidence, m.evidence(&t, &evidence[i], i+1))
 	}
-	if len(evidence) > 0 && evidence[0].Why != "" {
-		v.Why, v.Text = evidence[0].Why, t.Text
+	if len(v.Evidence) > 0 && v.Evidence[0].Why != "" { // its sentence is the page's
+		v.Why, v.Text = v.Evidence[0].Why, t.Text
+		v.Evidence[0].Why = ""
+	}
+	if v.Text == v.Why {
+		v.Text = ""
 	}
 	for _, r := range rules {
 		if r.Rule == t.Rule {

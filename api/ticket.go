@@ -176,14 +176,16 @@ func (s *Server) serviced(c *call, t *faultline.Ticket) (notes []string, isPendi
 	}
 	ctx := c.Request.Context()
 	open := true
-	if t.Status == faultline.StatusClosed {
-		left, err := s.store.Inspections(ctx, store.InspectionFilter{Site: t.Site, Position: t.Position, Open: &open})
-		if err != nil || !slices.ContainsFunc(left, func(i faultline.Inspection) bool { return i.Plan == t.Plan && i.Cycle == t.Cycle }) {
-			return nil, false
-		}
+	left, err := s.store.Inspections(ctx, store.InspectionFilter{Site: t.Site, Position: t.Position, Open: &open})
+	if err == nil && !slices.ContainsFunc(left, func(i faultline.Inspection) bool { return i.Plan == t.Plan && i.Cycle == t.Cycle }) {
+		return nil, false
 	}
-	r, err := s.send(ctx, faultline.Command{Verb: faultline.VerbServiced, At: c.now, By: c.by, Site: t.Site, Position: t.Position, Plan: t.Plan,
-		Reason: "ticket " + t.Number + ": " + t.Resolution.Words})
+	var r Result
+	if err == nil {
+		// Named for the cycle, so that resolving and closing in quick succession count as one service.
+		r, err = s.send(ctx, faultline.Command{ID: fmt.Sprintf("serviced-%s-%d", t.ID, t.Cycle), Verb: faultline.VerbServiced, At: c.now, By: c.by, Site: t.Site, Position: t.Position, Plan: t.Plan,
+			Reason: "ticket " + t.Number})
+	}
 	switch {
 	case err != nil:
 		s.log.Warn("inspection not marked as done", "ticket", t.Number, "plan", t.Plan, "error", err)

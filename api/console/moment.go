@@ -18,7 +18,7 @@ type Maker struct {
 // Moment is a time as pages show it: how long ago, or ahead, with the full time on hovering. The zero
 // Moment is shown as a dash.
 type Moment struct {
-	Ago, Clock, Full, ISO string
+	Ago, Clock, Day, Full, ISO string
 }
 
 // At makes the Moment of a time.
@@ -44,7 +44,7 @@ func (m Maker) At(t time.Time) Moment {
 	default:
 		ago = text("%s ago", ago)
 	}
-	return Moment{ago, clock, l.Format("Monday, 2 January 2006, 15:04:05 MST"), t.UTC().Format(time.RFC3339)}
+	return Moment{ago, clock, l.Format("2 Jan 2006"), l.Format("Monday, 2 January 2006, 15:04:05 MST"), t.UTC().Format(time.RFC3339)}
 }
 
 // Span is a duration for people: one unit, rounded down.

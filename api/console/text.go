@@ -45,8 +45,8 @@ func Group(n int64) string {
 var words = map[string]string{
 	"UNACK": "Active, unacknowledged", "ACKED": "Active, acknowledged", "RTNUN": "Returned, unacknowledged", "NORM": "Normal",
 	"SHLVD": "Shelved", "DSUPR": "Suppressed", "OOSRV": "Out of service",
-	"no_data": "No data",
-	"fault":   "Fault", "inspection": "Inspection", "manual": "Manual", "improvement": "Improvement",
+	"no_data": "No data", "ups": "UPS",
+	"fault": "Fault", "inspection": "Inspection", "manual": "Manual", "improvement": "Improvement",
 	"new": "New", "triaged": "Triaged", "scheduled": "Scheduled", "in_progress": "In progress", "waiting_customer": "Waiting for customer",
 	"waiting_parts": "Waiting for parts", "resolved": "Resolved", "closed": "Closed", "cancelled": "Cancelled",
 	"in_warranty": "In warranty", "in_contract": "In contract", "statutory_to_confirm": "Statutory term to confirm", "out": "Out of coverage",

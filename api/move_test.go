@@ -1,0 +1,131 @@
+package api
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	faultline "github.com/faultline-iot/faultline"
+)
+
+func fault(status faultline.Status) faultline.Ticket {
+	return faultline.Ticket{ID: "x", Number: "T-000007", Kind: faultline.TicketFault, Status: status, Priority: faultline.P2, Rule: "r", FailureMode: "wear", ReceivedAt: noon.Add(-time.Hour)}
+}
+
+var solved = faultline.Resolution{Outcome: "solved", Mechanism: "wear", Cause: "age", FunctionalTest: "ran one hour", Words: "New bearing fitted."}
+
+func TestMoves(t *testing.T) {
+	partial, jobs := solved, faultline.Resolution{Outcome: "solved", Words: "Done.", JobsDone: true}
+	partial.Outcome = "partial"
+	inspection := fault(faultline.StatusInProgress)
+	inspection.Kind, inspection.Rule = faultline.TicketInspection, ""
+	waiting := fault(faultline.StatusWaitingCustomer)
+	waiting.WaitingFrom = faultline.StatusTriaged
+	reopened := fault(faultline.StatusResolved)
+	reopened.Resolution, reopened.ResolvedAt = solved, noon.Add(-time.Minute)
+	answered := fault(faultline.StatusInProgress)
+	answered.RespondedAt, answered.AnsweredAt = noon.Add(-30*time.Minute), noon.Add(-20*time.Minute)
+
+	for _, c := range []struct {
+		name   string
+		t      faultline.Ticket
+		m      Move
+		ill    bool // its condition is not normal
+		says   string
+		events string
+		check  func(*faultline.Ticket) bool
+	}{
+		{name: "triage stops no clock", t: fault(faultline.StatusNew), m: Move{To: "triaged", Text: " remote "}, events: "moved:remote",
+			check: func(t *faultline.Ticket) bool { return t.Status == "triaged" && t.RespondedAt.IsZero() }},
+		{name: "not straight to closed", t: fault(faultline.StatusNew), m: Move{To: "closed"}, says: "allowed: triaged, waiting_customer, cancelled"},
+		{name: "nothing leads on from closed", t: fault(faultline.StatusClosed), m: Move{To: "in_progress"}, says: "no move leads on"},
+		{name: "waiting remembers where from", t: fault(faultline.StatusTriaged), m: Move{To: "waiting_customer"}, events: "moved:",
+			check: func(t *faultline.Ticket) bool { return t.WaitingFrom == "triaged" }},
+		{name: "and goes back there only", t: waiting, m: Move{To: "in_progress"}, says: "allowed: triaged, cancelled"},
+		{name: "and forgets it there", t: waiting, m: Move{To: "triaged"}, events: "moved:", check: func(t *faultline.Ticket) bool { return t.WaitingFrom == "" }},
+		{name: "resolving needs the gate", t: fault(faultline.StatusInProgress), m: Move{To: "resolved"}, says: "mechanism; cause; functional_test"},
+		{name: "partial does not resolve", t: fault(faultline.StatusInProgress), m: Move{To: "resolved", Resolution: &partial}, says: "only solved resolves"},
+		{name: "not while its condition is bad", t: fault(faultline.StatusInProgress), m: Move{To: "resolved", Resolution: &solved}, ill: true, says: "normal_reason"},
+		{name: "resolved: the words are the solution", t: fault(faultline.StatusInProgress), m: Move{To: "resolved", Resolution: &solved}, events: "moved:,solution_sent:New bearing fitted.",
+			check: func(t *faultline.Ticket) bool {
+				return t.ResolvedAt.Equal(noon) && t.AnsweredAt.Equal(noon) && t.RespondedAt.Equal(noon) && t.Resolution.FailureMode == "wear" && t.Resolution.Detection == "rule r" && t.ClosedAt.IsZero()
+			}},
+		{name: "clocks stop once", t: answered, m: Move{To: "resolved", Resolution: &solved}, events: "moved:,solution_sent:New bearing fitted.",
+			check: func(t *faultline.Ticket) bool { return t.AnsweredAt.Equal(noon.Add(-20 * time.Minute)) }},
+		{name: "inspection without its jobs", t: inspection, m: Move{To: "resolved", Resolution: &faultline.Resolution{Outcome: "solved", Words: "x"}}, says: "jobs_done"},
+		{name: "inspection", t: inspection, m: Move{To: "resolved", Resolution: &jobs}, events: "moved:,solution_sent:Done."},
+		{name: "reopened: through the gate again", t: reopened, m: Move{To: "in_progress", Text: "noise is back"}, events: "moved:noise is back",
+			check: func(t *faultline.Ticket) bool { return t.Resolution == faultline.Resolution{} && t.ResolvedAt.IsZero() }},
+		{name: "closed", t: reopened, m: Move{To: "closed"}, events: "moved:", check: func(t *faultline.Ticket) bool { return t.ClosedAt.Equal(noon) && t.Resolution == solved }},
+		{name: "cancelled", t: fault(faultline.StatusScheduled), m: Move{To: "cancelled", Reason: "duplicate", DuplicateOf: "T-000001", Text: "same leak"}, events: "moved:duplicate of T-000001: same leak",
+			check: func(t *faultline.Ticket) bool { return t.CancelReason == "duplicate" && t.ClosedAt.Equal(noon) }},
+	} {
+		before := c.t
+		err := c.m.check()
+		var events []faultline.TicketEvent
+		if err == nil {
+			events, err = c.m.apply(&c.t, "anna", noon, !c.ill)
+		}
+		if c.says != "" {
+			var r *refusal
+			if err == nil || !errors.Is(err, faultline.ErrRefused) || !errors.As(err, &r) || !strings.Contains(err.Error()+strings.Join(r.missing, " "), c.says) {
+				t.Errorf("%s: %v, want %s", c.name, err, c.says)
+			}
+			if c.t.Status != before.Status || c.t.Resolution != before.Resolution {
+				t.Errorf("%s: refused, but changed", c.name)
+			}
+			continue
+		}
+		var got []string
+		for _, e := range events {
+			got = append(got, e.Kind+":"+e.Text)
+			if e.By != "anna" || !e.At.Equal(noon) {
+				t.Errorf("%s: event %+v", c.name, e)
+			}
+		}
+		if err != nil || strings.Join(got, ",") != c.events || c.check != nil && !c.check(&c.t) {
+			t.Errorf("%s: %v, events %v, ticket %+v", c.name, err, got, c.t)
+		}
+	}
+}
+
+func TestComments(t *testing.T) {
+	for _, c := range []struct {
+		m                   Comment
+		responded, answered bool
+		kind                string
+	}{
+		{Comment{Text: "looked at it"}, false, false, "comment"},
+		{Comment{Text: "we are on it", ToCustomer: true}, true, false, "response"},
+		{Comment{Text: "we are on it", Kind: "response"}, true, false, "response"},
+		{Comment{Text: "it is the seal", Kind: "diagnosis_sent"}, true, true, "diagnosis_sent"},
+		{Comment{Text: "turn it off and on", Kind: "solution_sent", ToCustomer: true}, true, true, "solution_sent"},
+	} {
+		k := fault(faultline.StatusTriaged)
+		if err := c.m.check(); err != nil {
+			t.Errorf("%+v: %v", c.m, err)
+			continue
+		}
+		e := c.m.apply(&k, "anna", noon)
+		if k.RespondedAt.IsZero() == c.responded || k.AnsweredAt.IsZero() == c.answered || len(e) != 1 || e[0].Kind != c.kind {
+			t.Errorf("%+v: %+v %+v", c.m, e, k)
+		}
+	}
+}
+
+func TestNormal(t *testing.T) {
+	k := fault(faultline.StatusInProgress)
+	active, over := faultline.Alarm{Active: true}, faultline.Alarm{}
+	if normal(&k, []faultline.Alarm{over, active}) || !normal(&k, []faultline.Alarm{over}) || normal(&k, nil) {
+		t.Error("alarms decide; without them it must have recovered")
+	}
+	k.RecoveredAt = noon
+	if !normal(&k, nil) {
+		t.Error("it has recovered")
+	}
+	k = faultline.Ticket{Kind: faultline.TicketManual}
+	if !normal(&k, nil) {
+		t.Error("nothing measured raised it")
+	}
+}
