@@ -199,7 +199,7 @@ func TestIdleCloseIsNoFault(t *testing.T) {
 		}
 	})
 	f, _ := run(t, Config{Address: "tcp://" + w.Addr().String(), Devices: []Device{{Position: "X", Unit: 1, Period: 400 * time.Millisecond, Profile: registers(0)}}})
-	f.wait(t, 0, "five readings", func(faultline.Frame) bool { return f.countLocked() >= 5 })
+	f.wait(t, 0, "five readings", func(faultline.Frame) bool { return len(f.list) >= 5 })
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, fr := range f.list {
@@ -208,9 +208,6 @@ func TestIdleCloseIsNoFault(t *testing.T) {
 		}
 	}
 }
-
-// countLocked is count for a condition of wait, which holds the lock.
-func (f *frames) countLocked() int { return len(f.list) }
 
 func TestEmitErrors(t *testing.T) {
 	d := newTable()

@@ -8,8 +8,8 @@ import (
 	"github.com/faultline-iot/faultline/gateway/profile"
 )
 
-// overdueAge is how late an answer can be: a request without one is forgotten after it.
-const overdueAge = 10 * time.Second
+// answersWithin is how late an answer can be: a request without one is forgotten after it.
+const answersWithin = 10 * time.Second
 
 // shape is what an answer shows of its request.
 type shape struct {
@@ -33,34 +33,37 @@ type answered struct {
 }
 
 // overdue holds the requests that have no answer yet, oldest first. The last one is under way.
-type overdue []answered
+type overdue struct {
+	within time.Duration // how late an answer can be
+	list   []answered
+}
 
 // sent adds the request under way.
 func (o *overdue) sent(s shape, now time.Time) {
 	o.expire(now)
-	*o = append(*o, answered{s, now})
+	o.list = append(o.list, answered{s, now})
 }
 
 func (o *overdue) expire(now time.Time) {
-	*o = slices.DeleteFunc(*o, func(a answered) bool { return now.Sub(a.at) > overdueAge })
+	o.list = slices.DeleteFunc(o.list, func(a answered) bool { return now.Sub(a.at) > o.within })
 }
 
 // fits tells whether a late answer could be taken for one of shape s.
 func (o *overdue) fits(s shape, now time.Time) bool {
 	o.expire(now)
-	return slices.ContainsFunc(*o, func(a answered) bool { return a.answers(s) })
+	return slices.ContainsFunc(o.list, func(a answered) bool { return a.answers(s) })
 }
 
 // answered takes a frame for the oldest request that it fits, and forgets the older ones of its unit,
 // whose answers cannot come any more. newest tells that it was the request under way.
 func (o *overdue) answered(got shape) (newest, known bool) {
-	i := slices.IndexFunc(*o, func(a answered) bool { return a.answers(got) })
+	i := slices.IndexFunc(o.list, func(a answered) bool { return a.answers(got) })
 	if i < 0 {
 		return false, false
 	}
-	newest = i == len(*o)-1
+	newest = i == len(o.list)-1
 	k := -1
-	*o = slices.DeleteFunc(*o, func(a answered) bool { k++; return k <= i && a.unit == got.unit })
+	o.list = slices.DeleteFunc(o.list, func(a answered) bool { k++; return k <= i && a.unit == got.unit })
 	return newest, true
 }
 

@@ -58,7 +58,7 @@ func newRTULine(a Address) *rtuLine {
 	if a.Baud < 19200 {
 		silence = time.Second * 385 / 10 / time.Duration(a.Baud)
 	}
-	return &rtuLine{address: a, silence: silence}
+	return &rtuLine{address: a, silence: silence, overdue: overdue{within: answersWithin}}
 }
 
 func (l *rtuLine) open(ctx context.Context) error {

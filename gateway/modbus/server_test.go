@@ -175,12 +175,6 @@ func (f *frames) wait(t *testing.T, skip int, what string, ok func(faultline.Fra
 	}
 }
 
-func (f *frames) count() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.list)
-}
-
 func sample(f faultline.Frame, point string) faultline.Sample {
 	i := slices.IndexFunc(f.Samples, func(s faultline.Sample) bool { return s.Point == point })
 	if i < 0 {
