@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -224,14 +225,17 @@ func (d *demonstration) tell(e faultline.Event) {
 		d.story.say("alarm   %-7s %s", e.Position, e.Text)
 	case "ticket":
 		t, err := d.node.store.Ticket(context.Background(), e.ID)
-		if err != nil {
-			return
-		}
-		if d.story.first("ticket " + t.ID) {
+		switch {
+		case err != nil:
+		case d.story.first("ticket " + t.ID):
 			d.story.say("TICKET  %-7s %s (%s, %s) %s", t.Position, t.Number, t.Priority, t.Kind, t.Title)
-			d.story.say("        see %s/tickets/%s", d.node.api.URL(), t.Number)
-		} else {
-			d.story.say("        %-7s %s: %s", t.Position, t.Number, e.Text)
+			d.story.say("                see %s/tickets/%s", d.node.api.URL(), t.Number)
+		case d.story.first(fmt.Sprint("priority ", t.ID, t.Priority)) && t.Count > 1:
+			d.story.say("ticket  %-7s %s stands for %d alarms, priority %s", t.Position, t.Number, t.Count, t.Priority)
+		case !t.RecoveredAt.IsZero() && d.story.first(fmt.Sprint("recovered ", t.ID, t.RecoveredAt)):
+			d.story.say("ticket  %-7s %s: the condition is normal again; people close it", t.Position, t.Number)
+		case t.Status != faultline.StatusNew && d.story.first(fmt.Sprint("status ", t.ID, t.Version)):
+			d.story.say("ticket  %-7s %s is %s", t.Position, t.Number, strings.ReplaceAll(string(t.Status), "_", " "))
 		}
 	}
 }
