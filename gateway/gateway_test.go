@@ -3,13 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log"
-	"math"
 	"net"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -24,7 +20,6 @@ import (
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/gateway/profile"
 	"github.com/faultline-iot/faultline/internal/bus"
-	"github.com/faultline-iot/faultline/internal/document"
 )
 
 func ptr[T any](v T) *T { return &v }
@@ -270,166 +265,6 @@ func TestFailedDriversStartAgain(t *testing.T) {
 			t.Errorf("a gateway that was replaced goes on: %v", err)
 		}
 	})
-}
-
-func TestClock(t *testing.T) {
-	type step struct {
-		wall    string
-		mono    time.Duration
-		want    string
-		quality faultline.Quality
-	}
-	at := func(s string) time.Time {
-		if s == "" {
-			return time.Time{}
-		}
-		v, err := time.Parse("2006-01-02 15:04:05.999999999", s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-	const good, held = faultline.Good, faultline.UncertainClock
-	for _, c := range []struct {
-		name   string
-		stored string
-		steps  []step
-	}{
-		{"follows the wall clock", "", []step{
-			{"2026-05-01 12:00:00", 0, "2026-05-01 12:00:00", good},
-			{"2026-05-01 12:00:00", 0, "2026-05-01 12:00:00.000000001", good}, // strictly increasing
-			{"2026-05-01 13:00:00", time.Second, "2026-05-01 13:00:00", good}, // a forward step is believed
-		}},
-		{"slewed back a little", "", []step{
-			{"2026-05-01 12:00:10", 0, "2026-05-01 12:00:10", good},
-			{"2026-05-01 12:00:09.5", 100 * time.Millisecond, "2026-05-01 12:00:10.000000001", good},
-			{"2026-05-01 12:00:10.5", 1100 * time.Millisecond, "2026-05-01 12:00:10.5", good},
-		}},
-		{"set back an hour", "", []step{
-			{"2026-05-01 12:00:00", 0, "2026-05-01 12:00:00", good},
-			{"2026-05-01 11:00:01", time.Second, "2026-05-01 12:00:01", held},
-			{"2026-05-01 11:00:02", 2 * time.Second, "2026-05-01 12:00:02", held},
-			{"2026-05-01 12:00:03", 3 * time.Second, "2026-05-01 12:00:03", good}, // set right again
-		}},
-		{"never set", "", []step{
-			{"1970-01-01 00:00:05", 0, "1970-01-01 00:00:05", held},
-			{"1970-01-01 00:00:06", time.Second, "1970-01-01 00:00:06", held},
-			{"2026-05-01 12:00:00", 2 * time.Second, "2026-05-01 12:00:00", good},
-		}},
-		{"never set, but something is stored", "2026-05-01 12:00:00", []step{
-			{"1970-01-01 00:00:05", 0, "2026-05-01 12:00:00.000000001", held},
-			{"1970-01-01 00:00:06", time.Second, "2026-05-01 12:00:01", held},
-			{"2026-05-01 12:30:00", 2 * time.Second, "2026-05-01 12:30:00", good},
-		}},
-		{"set back while the gateway was off", "2026-05-01 12:00:00", []step{
-			{"2026-05-01 11:00:00", 0, "2026-05-01 12:00:00.000000001", held},
-			{"2026-05-01 12:00:05", 5 * time.Second, "2026-05-01 12:00:05", good},
-		}},
-	} {
-		k := newClock()
-		if c.stored != "" {
-			k.resume([]faultline.Frame{{Position: "P", Time: at(c.stored)}})
-		}
-		for i, s := range c.steps {
-			if got, q := k.stamp("P", at(s.wall), s.mono); !got.Equal(at(s.want)) || q != s.quality {
-				t.Errorf("%s, step %d: %v %s, want %s %s", c.name, i, got, q, s.want, s.quality)
-			}
-		}
-	}
-	k := newClock()
-	if a, q := k.Stamp("P"); !q.IsGood() || math.Abs(time.Since(a).Seconds()) > 5 {
-		t.Errorf("%v %s", a, q)
-	}
-}
-
-const configText = `id: gw
-site: plant
-devices:
-  - {position: A, profile: two, address: "tcp://10.0.0.1", unit: 3, period: 5s, timeout: 300ms}
-  - {position: U, profile: json, topic: plant/ups, username: dev}
-  - {position: V, profile: json, broker: main}
-mqtt:
-  listen: 127.0.0.1:1883
-  users:
-    - {name: dev, password_env: FAULTLINE_TEST_PASSWORD}
-  brokers:
-    - {name: main, url: "ssl://broker:8883", username: gw, password_file: %q}
-`
-
-func TestConfigDecodes(t *testing.T) {
-	secret := filepath.Join(t.TempDir(), "password")
-	if err := os.WriteFile(secret, []byte("s3cret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("FAULTLINE_TEST_PASSWORD", "other")
-	var c Config
-	d, err := document.Decode("gw.yaml", fmt.Appendf(nil, configText, secret), &c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Validate(d.Problems(), "", profiles(t)); d.Problems().Err() != nil {
-		t.Fatal(d.Problems().Err())
-	}
-	g, err := New(Options{Config: c, Profiles: profiles(t), Sink: newStore()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(g.drivers) != 3 {
-		t.Errorf("%d drivers", len(g.drivers))
-	}
-	if s, err := c.MQTT.Brokers[0].Secret.read(); err != nil || s != "s3cret" {
-		t.Errorf("%q %v", s, err)
-	}
-	t.Setenv("FAULTLINE_TEST_PASSWORD", "")
-	if _, err := New(Options{Config: c, Profiles: profiles(t), Sink: newStore()}); err == nil || strings.Contains(err.Error(), "s3cret") {
-		t.Errorf("an empty password: %v", err)
-	}
-}
-
-func TestConfigMistakesAreAllReported(t *testing.T) {
-	text := `id: "gw 1"
-site: ""
-devices:
-  - {position: A, profile: two}
-  - {position: A, profile: none, address: "tcp://x"}
-  - {position: B, profile: two, address: "10.0.0.1:502", unit: 300, period: 1ms, timeout: 2h, topic: t}
-  - {position: C, profile: json, address: "tcp://x"}
-  - {position: D, profile: json, topic: "a/#", username: nobody, broker: gone}
-mqtt:
-  listen: 0.0.0.0:1883
-  users:
-    - {name: ""}
-    - {name: u, password_file: f, password_env: E}
-  brokers:
-    - {name: b, url: "broker:1883"}
-    - {name: b, url: "tcp://user:pw@broker:1883", username: x}
-`
-	var c Config
-	d, err := document.Decode("gw.yaml", []byte(text), &c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Validate(d.Problems(), "", profiles(t))
-	err = d.Problems().Err()
-	if err == nil {
-		t.Fatal("no error")
-	}
-	for _, want := range []string{
-		"gw.yaml:1: id:", "gw.yaml:2: site:", "gw.yaml:4: devices[0].address:", "gw.yaml:5: devices[1].position:", "devices[1].profile:", "there are: json, sim-",
-		"devices[2].address:", "devices[2].unit:", "devices[2].period:", "devices[2].timeout:", "devices[2].topic:", "devices[3].address:",
-		"devices[4].topic:", "devices[4].username:", "devices[4].broker:", "mqtt.listen:", "mqtt.users[0].name:", "mqtt.users[0].password_file:", "mqtt.users[1].password_file:",
-		"mqtt.brokers[0].url:", "mqtt.brokers[1].name:", "mqtt.brokers[1].url:", "mqtt.brokers[1].password_file:",
-	} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("%q is not reported", want)
-		}
-	}
-	if t.Failed() {
-		t.Log(err)
-	}
-	if _, err := document.Decode("gw.yaml", []byte("id: a\nmqtt: {users: [{name: x, password: y}]}"), &c); err == nil {
-		t.Error("a password in the document was taken")
-	}
 }
 
 func TestInvalidFramesDoNotStopAGateway(t *testing.T) {
