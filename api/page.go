@@ -168,7 +168,7 @@ func refused(err error) (console.Notice, error) {
 	n := console.Notice{Bad: true, Text: strings.ToUpper(p.Detail[:1]) + p.Detail[1:]}
 	var r *refusal
 	if errors.As(err, &r) && len(r.missing) > 0 {
-		n.Text, n.Items = "Something is missing", r.missing
+		n.Text, n.Items = console.Text("Something is missing"), r.missing
 	}
 	return n, nil
 }
@@ -238,7 +238,7 @@ func offset(c *call) int {
 
 // options of a choice; all is the name of the empty one.
 func options(all string, values []string, chosen string, name func(string) string) []console.Option {
-	out := []console.Option{{Value: "", Text: all, Chosen: chosen == ""}}
+	out := []console.Option{{Value: "", Text: console.Text(all), Chosen: chosen == ""}}
 	for _, v := range values {
 		out = append(out, console.Option{Value: v, Text: name(v), Chosen: v == chosen})
 	}

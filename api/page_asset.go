@@ -48,14 +48,14 @@ func (s *Server) assetPage(c *call) (any, error) {
 		return nil, err
 	}
 
-	v.Range = c.Query("range")
-	if _, ok := ranges[v.Range]; !ok {
-		v.Range = rangeNames[0]
+	span := c.Query("range")
+	if _, ok := ranges[span]; !ok {
+		span = rangeNames[0]
 	}
 	for _, r := range rangeNames {
-		v.Ranges = append(v.Ranges, console.Option{Value: r, Text: r, Chosen: r == v.Range})
+		v.Ranges = append(v.Ranges, console.Option{Value: r, Text: r, Chosen: r == span})
 	}
-	if v.Pictures, err = s.trendPictures(ctx, p, v.Range, c.now); err != nil {
+	if v.Pictures, err = s.trendPictures(ctx, p, span, c.now); err != nil {
 		// The page is of use without its history.
 		s.log.Warn("history not read", "site", p.Site, "position", p.ID, "error", err)
 		v.PicturesFailed = true
@@ -108,7 +108,7 @@ func ruleRow(r *faultline.RuleInstance) console.RuleRow {
 		out.Limits = append(out.Limits, strings.TrimSpace(fmt.Sprintf("%s %s %s", l.Name, faultline.Float(l.Value), r.Unit)))
 	}
 	if r.OnDelay > 0 || r.OffDelay > 0 {
-		out.Delays = fmt.Sprintf("on %s, off %s", r.OnDelay, r.OffDelay)
+		out.Delays = console.Text("on %s, off %s", r.OnDelay, r.OffDelay)
 	}
 	return out
 }

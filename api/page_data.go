@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -85,9 +84,9 @@ func (s *Server) dataPage(c *call) (any, error) {
 	v := console.Data{Facts: ledgerTiles(&ledger.Total), Pager: pager(c, total, pageRows, at, "dead letters")}
 	for i := range gateways {
 		g := &gateways[i]
-		row := console.GatewayRow{ID: g.ID, Site: b.siteName(g.Site), Seen: m.At(g.LastSeen), State: console.Pill{Tone: "normal", Text: "Heard"}}
+		row := console.GatewayRow{ID: g.ID, Site: b.siteName(g.Site), Seen: m.At(g.LastSeen), State: console.Pill{Tone: "normal", Text: console.Text("Heard")}}
 		if g.Silent {
-			row.State = console.Pill{Tone: "no_data", Text: "Silent"}
+			row.State = console.Pill{Tone: "no_data", Text: console.Text("Silent")}
 		}
 		for j := range b.positions {
 			if b.positions[j].Site == g.Site && b.positions[j].Gateway == g.ID {
@@ -120,10 +119,10 @@ func ledgerTiles(t *LedgerTotal) []console.Tile {
 		return tile
 	}
 	return []console.Tile{
-		{Name: "Frames delivered", Figure: figure(t.Delivered), Tone: "info", Note: fmt.Sprintf("of %s that gateways numbered", figure(t.Frames))},
-		bad("Missing", t.Missing, "numbers that never arrived"),
-		bad("Dropped at the edge", t.Dropped, "by a declared limit"),
-		{Name: "Duplicates dropped", Figure: figure(t.Duplicate), Tone: "normal", Note: fmt.Sprintf("%s late, %s expired", figure(t.Late), figure(t.Expired))},
+		{Name: "Frames delivered", Figure: figure(t.Delivered), Tone: "info", Note: console.Text("of %s that gateways numbered", figure(t.Frames))},
+		bad("Missing", t.Missing, console.Text("numbers that never arrived")),
+		bad("Dropped at the edge", t.Dropped, console.Text("by a declared limit")),
+		{Name: "Duplicates dropped", Figure: figure(t.Duplicate), Tone: "normal", Note: console.Text("%s late, %s expired", figure(t.Late), figure(t.Expired))},
 	}
 }
 
@@ -146,19 +145,19 @@ func (s *Server) contractsPage(c *call) (any, error) {
 	m := s.rows(c, &b)
 	var v console.Contracts
 	for _, k := range b.contracts {
-		row := console.ContractRow{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: "all", Version: k.Version, From: k.From.In(s.location).Format("2 Jan 2006"), Until: k.Until.In(s.location).Format("2 Jan 2006"), Left: m.At(k.Until), MadeUp: k.MadeUp}
+		row := console.ContractRow{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: console.Text("all"), Version: k.Version, From: k.From.In(s.location).Format("2 Jan 2006"), Until: k.Until.In(s.location).Format("2 Jan 2006"), Left: m.At(k.Until), MadeUp: k.MadeUp}
 		if len(k.Sites) > 0 {
 			row.Sites = strings.Join(k.Sites, ", ")
 		}
 		switch left := k.Until.Sub(c.now); {
 		case left <= 0:
-			row.State = console.Pill{Tone: "critical", Text: "Expired"}
+			row.State = console.Pill{Tone: "critical", Text: console.Text("Expired")}
 		case c.now.Before(k.From):
-			row.State = console.Pill{Tone: "info", Text: "Not yet in force"}
+			row.State = console.Pill{Tone: "info", Text: console.Text("Not yet in force")}
 		case left < 90*24*time.Hour:
-			row.State = console.Pill{Tone: "warning", Text: "About to expire"}
+			row.State = console.Pill{Tone: "warning", Text: console.Text("About to expire")}
 		default:
-			row.State = console.Pill{Tone: "normal", Text: "In force"}
+			row.State = console.Pill{Tone: "normal", Text: console.Text("In force")}
 		}
 		v.Rows = append(v.Rows, row)
 	}

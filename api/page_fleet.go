@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,16 +120,16 @@ func alarmTile(f *fleet) console.Tile {
 			}
 		}
 	}
-	t.Note = "none unacknowledged"
+	t.Note = console.Text("none unacknowledged")
 	if unacked > 0 {
-		t.Note = fmt.Sprintf("%d unacknowledged", unacked)
+		t.Note = console.Text("%d unacknowledged", unacked)
 	}
 	return t
 }
 
 // ticketTile counts the open tickets by priority, test tickets left out, and names what is due next.
 func ticketTile(f *fleet) console.Tile {
-	t := console.Tile{Name: "Open tickets", Href: "/tickets", Tone: "normal", Note: "nothing is due"}
+	t := console.Tile{Name: "Open tickets", Href: "/tickets", Tone: "normal", Note: console.Text("nothing is due")}
 	counts := map[faultline.Priority]int{}
 	var next time.Time
 	var number string
@@ -170,20 +169,20 @@ func ticketTile(f *fleet) console.Tile {
 	}
 	switch {
 	case overdue > 0:
-		t.Tone, t.Note = "critical", fmt.Sprintf("%d overdue", overdue)
+		t.Tone, t.Note = "critical", console.Text("%d overdue", overdue)
 	case !next.IsZero():
-		t.Note = fmt.Sprintf("next due in %s: %s", console.Span(next.Sub(f.now)), number)
+		t.Note = console.Text("next due in %s: %s", console.Span(next.Sub(f.now)), number)
 	}
 	return t
 }
 
 func (s *Server) dataTile(now time.Time, l *Ledger) console.Tile {
 	t := console.Tile{Name: "Data", Figure: strconv.FormatFloat(s.latest.rate(now), 'f', 0, 64), Unit: "samples/s", Href: "/data", Tone: "normal"}
-	t.Note = fmt.Sprintf("%d frames, none missing", l.Total.Delivered)
+	t.Note = console.Text("%d frames, none missing", l.Total.Delivered)
 	if lost := l.Total.Missing + l.Total.Dropped; lost > 0 {
-		t.Tone, t.Note = "critical", fmt.Sprintf("%d frames missing", lost)
+		t.Tone, t.Note = "critical", console.Text("%d frames missing", lost)
 	} else if l.Total.Dead > 0 {
-		t.Tone, t.Note = "warning", fmt.Sprintf("%d dead letters", l.Total.Dead)
+		t.Tone, t.Note = "warning", console.Text("%d dead letters", l.Total.Dead)
 	}
 	return t
 }
@@ -208,7 +207,7 @@ func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 		}
 	}
 	if fault == nil {
-		return []console.Step{{Text: "Wait a moment: something is about to break, and a ticket will appear here by itself"}}, nil
+		return []console.Step{{Text: console.Text("Wait a moment: something is about to break, and a ticket will appear here by itself")}}, nil
 	}
 	href := ticketHref(fault.Number)
 	alarms, err := s.alarmsOf(c.Request.Context(), fault)
@@ -220,20 +219,20 @@ func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 	ended := past(faultline.StatusResolved, faultline.StatusClosed)
 	begun := ended || past(faultline.StatusInProgress, faultline.StatusWaitingCustomer, faultline.StatusWaitingParts)
 	steps := []console.Step{
-		{Text: "A fault has raised ticket " + fault.Number + ": open it and look at its picture", Href: href, Done: begun || acked || fault.Status != faultline.StatusNew},
-		{Text: "Acknowledge its alarms", Href: href + "#do", Done: acked},
-		{Text: "Tell the customer: this stops the response clock", Href: href + "#history", Done: !fault.RespondedAt.IsZero()},
-		{Text: "Triage it, then begin the repair", Href: href + "#do", Done: begun},
-		{Text: "Resolve it: say what was found, tested and told", Href: href + "#do", Done: ended},
-		{Text: "Close it, as confirmed by the customer", Href: href + "#do", Done: past(faultline.StatusClosed)},
+		{Text: console.Text("A fault has raised ticket %s: open it and look at its picture", fault.Number), Href: href, Done: begun || acked || fault.Status != faultline.StatusNew},
+		{Text: console.Text("Acknowledge its alarms"), Href: href + "#do", Done: acked},
+		{Text: console.Text("Tell the customer: this stops the response clock"), Href: href + "#history", Done: !fault.RespondedAt.IsZero()},
+		{Text: console.Text("Triage it, then begin the repair"), Href: href + "#do", Done: begun},
+		{Text: console.Text("Resolve it: say what was found, tested and told"), Href: href + "#do", Done: ended},
+		{Text: console.Text("Close it, as confirmed by the customer"), Href: href + "#do", Done: past(faultline.StatusClosed)},
 	}
 	if inspection != nil {
-		steps = append(steps, console.Step{Text: "Running hours have raised a preventive inspection: " + inspection.Number, Href: ticketHref(inspection.Number), Done: !inspection.Status.Open() || inspection.Status == faultline.StatusResolved})
+		steps = append(steps, console.Step{Text: console.Text("Running hours have raised a preventive inspection: %s", inspection.Number), Href: ticketHref(inspection.Number), Done: !inspection.Status.Open() || inspection.Status == faultline.StatusResolved})
 	}
 	if len(f.positions) > 0 {
 		p := f.positions[0]
-		steps = append(steps, console.Step{Text: "Send a test alarm from an asset's page", Href: assetHref(p.Site, p.ID) + "#test", Done: test},
-			console.Step{Text: "See that no frame was lost", Href: "/data"})
+		steps = append(steps, console.Step{Text: console.Text("Send a test alarm from an asset's page"), Href: assetHref(p.Site, p.ID) + "#test", Done: test},
+			console.Step{Text: console.Text("See that no frame was lost"), Href: "/data"})
 	}
 	return steps, nil
 }

@@ -51,7 +51,7 @@ func (m *rows) ticketLink(id string) console.Link {
 	if number := m.numbers[id]; number != "" {
 		return console.Link{Href: ticketHref(number), Text: number}
 	} else if id != "" {
-		return console.Link{Href: ticketHref(id), Text: "open"}
+		return console.Link{Href: ticketHref(id), Text: console.Text("open")}
 	}
 	return console.Link{}
 }
@@ -157,7 +157,7 @@ func (m *rows) card(a *Asset, points []Point) console.AssetCard {
 func (m *rows) value(p *Point) console.Value {
 	v := console.Value{Name: p.Name, Title: titleOf(&p.Point), Text: p.shown, Missing: p.At.IsZero() || p.Quality.IsBad(), Quality: console.QualityPill(p.Quality), Seen: m.At(p.At)}
 	if v.Missing {
-		v.Text = "no value"
+		v.Text = console.Text("no value")
 	}
 	if p.Good != nil {
 		v.Good, v.GoodSeen = p.Good.shown, m.At(p.Good.At)

@@ -2,7 +2,6 @@ package api
 
 import (
 	"errors"
-	"fmt"
 	"html/template"
 	"net/http"
 	"slices"
@@ -54,7 +53,7 @@ func (s *Server) ticketsPage(c *call) (any, error) {
 	}
 	m := s.rows(c, &b)
 	names := map[string]string{"open": "Open", "ended": "Ended", "all": "All", "real": "Real", "made_up": "Made-up history", "test": "Test alarms"}
-	name := func(v string) string { return names[v] }
+	name := func(v string) string { return console.Text(names[v]) }
 	v := console.Tickets{
 		Text: f.Text, Sites: siteOptions(&b, f.Site), Kinds: options("All kinds", ticketKinds, kind, word), Statuses: options("Any status", statuses, st, word),
 		Shown: options("", []string{"open", "ended", "all"}, show, name)[1:], Origin: options("Any origin", []string{"real", "made_up", "test"}, origin, name),
@@ -100,7 +99,7 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	}
 	m := s.rows(c, &b)
 	v := console.Ticket{
-		Row: m.ticket(&t), Action: ticketHref(t.Number), Version: t.Version, Why: t.Text, Suggest: console.Word(t.Suggest), Reasons: faultline.CancelReasons,
+		Row: m.ticket(&t), Action: ticketHref(t.Number), Version: t.Version, Why: t.Text, Reasons: faultline.CancelReasons,
 		Fault: t.Kind == faultline.TicketFault, NeedsNormal: !normal(&t, alarms), Coverage: t.Coverage, CoveragePill: console.CoveragePill(t.Coverage), Until: m.At(t.Coverage.Until),
 		Stages: stages(&t), Moves: moveForms(&t), Facts: m.ticketFacts(&t), Alarms: m.alarms(alarms, ticketHref(t.Number)), Resolution: resolutionFacts(&t),
 		CommentKinds: options("", commentKinds, entered.CommentKind, word)[1:],
@@ -246,10 +245,10 @@ func (m *rows) ticketFacts(t *faultline.Ticket) []console.Fact {
 		fact("Suggested", console.Word(t.Suggest)), fact("Failure mode", console.Word(t.FailureMode)), m.when("Fault began", t.EventAt), m.when("Received", t.ReceivedAt),
 	}
 	if t.Rule != "" {
-		facts = append(facts, fact("Rule", fmt.Sprintf("%s, version %d", t.Rule, t.RuleVersion)))
+		facts = append(facts, fact("Rule", console.Text("%s, version %d", t.Rule, t.RuleVersion)))
 	}
 	if t.Plan != "" {
-		facts = append(facts, fact("Plan", fmt.Sprintf("%s, cycle %d", t.Plan, t.Cycle)))
+		facts = append(facts, fact("Plan", console.Text("%s, cycle %d", t.Plan, t.Cycle)))
 	}
 	if !t.RecoveredAt.IsZero() {
 		facts = append(facts, m.when("Back to normal", t.RecoveredAt))
@@ -358,7 +357,7 @@ func (s *Server) commentForm(c *call) (any, error) {
 	if err != nil {
 		return s.again(c, console.Entered{Text: m.Text, CommentKind: m.Kind}, err)
 	}
-	return s.back(ticketHref(v.Number)+"#history", console.Notice{Text: "Added: " + console.Word(m.Kind)}), nil
+	return s.back(ticketHref(v.Number)+"#history", console.Notice{Text: console.Text("Added: %s", console.Word(m.Kind))}), nil
 }
 
 // again shows the ticket with the form as it was filled in, and why it was refused.

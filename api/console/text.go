@@ -12,6 +12,9 @@ import (
 // translate gives a text in the language of the pages.
 func translate(s string) string { return s }
 
+// Text gives a sentence of the pages, with its arguments, for those who make their content.
+func Text(s string, args ...any) string { return text(s, args...) }
+
 // text gives a sentence of the pages, with its arguments.
 func text(s string, args ...any) string {
 	if len(args) == 0 {

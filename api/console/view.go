@@ -194,7 +194,6 @@ type Asset struct {
 	Facts                    []Fact
 	Values                   []Value
 	Ranges                   []Option
-	Range                    string
 	Pictures                 []Picture
 	PicturesFailed           bool
 	Alarms                   []AlarmRow
@@ -276,7 +275,6 @@ type Ticket struct {
 	Action       string // base address of its forms
 	Version      int
 	Why, Text    string
-	Suggest      string
 	Check        []string
 	Stages       []Stage
 	Unacked      int
