@@ -27,6 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/bus"
 )
 
 // Role is the name under which leases are held and places saved.
@@ -39,6 +40,8 @@ type Source interface {
 	// slice may be reused after handle returns, the payloads may not.
 	Consume(ctx context.Context, partition int, from faultline.Place, handle func(context.Context, []faultline.Message) error) error
 }
+
+var _ Source = (*bus.Hub)(nil)
 
 // Store keeps places, ledger and dead letters.
 type Store interface {
@@ -158,6 +161,7 @@ func (i *Ingest) Ready() error {
 
 // Reached tells up to where a partition's messages are dealt with: their points are in InfluxDB and
 // their ledger in the store. The zero Place before the first, and for a partition that is not ours.
+// The last message of a stream may be one that a source keeps to itself: then Reached stays before it.
 func (i *Ingest) Reached(partition int) faultline.Place {
 	for _, p := range i.partitions {
 		if p.n == partition {

@@ -107,3 +107,43 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAFrameOfAForgottenGapIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.start(t)
+		now := time.Now()
+		const gaps = faultline.MaxGaps + 5
+		for i := uint64(1); i <= gaps; i++ {
+			r.add(frame("g1", 2*i, now.Add(time.Duration(i))))
+		}
+		r.add(frame("g1", 1, now.Add(-time.Second)), frame("g1", 2*gaps-1, now.Add(-2*time.Second)))
+		settle(time.Second)
+		if row := r.row(t, "g1"); r.count() != gaps+2 || row.Delivered != gaps+1 || row.Duplicate != 1 || row.Missing != gaps-1 || len(row.Gaps) != faultline.MaxGaps-1 {
+			row.Gaps = nil
+			t.Errorf("%d points, %+v", r.count(), row)
+		}
+	})
+}
+
+func TestALostLeaseEndsTheWaitForInflux(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig()
+		r.start(t)
+		r.influx.set(down)
+		r.add(r.frame("g1", time.Now()))
+		settle(time.Minute)
+		if _, err := r.memory.Lease(t.Context(), 0, "me", time.Hour, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		r.memory.mu.Lock()
+		r.memory.owner = "thief"
+		r.memory.mu.Unlock()
+		settle(6 * time.Second) // the next renewal
+		before := r.requests()
+		settle(10 * time.Minute)
+		if n := r.requests() - before; n != 0 {
+			t.Errorf("%d writes under a lost lease", n)
+		}
+	})
+}

@@ -139,6 +139,7 @@ func (p *partition) read(ctx context.Context, from faultline.Place, in chan<- []
 		p.metrics.lost.Inc()
 		p.log.Error("messages are gone from the stream", "error", err)
 		from = lost.Resume()
+		sleep(ctx, minPause) // should it be lost again and again
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/bus"
 	"github.com/faultline-iot/faultline/internal/store"
 	"github.com/faultline-iot/faultline/internal/tsdb"
 	"github.com/faultline-iot/faultline/internal/tsdb/embedded"
@@ -100,6 +101,69 @@ func TestWithTheRealEngineAndSQLite(t *testing.T) {
 	shown, err := client.Query(t.Context(), `SELECT last(delivered), last(missing) FROM faultline_ledger WHERE "gateway" = 'g1'`, nil)
 	if err != nil || len(shown) != 1 || shown[0].Rows[0][1] != int64(2003) || shown[0].Rows[0][2] != int64(3) {
 		t.Errorf("ledger in InfluxDB: %+v (%v)", shown, err)
+	}
+}
+
+// TestWithTheRealBus publishes through the hub while the role is started and stopped: every frame is
+// delivered once, and heartbeats never claim what has not come.
+func TestWithTheRealBus(t *testing.T) {
+	server, err := bus.StartServer(bus.ServerConfig{Dir: t.TempDir(), Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	conn, err := server.Connect("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	hub, err := conn.OpenHub(t.Context(), bus.HubConfig{Partitions: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := hub.Publisher(t.Context(), "s1", "g1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig()
+	r.cfg.Hub, r.cfg.MaxWait = hub, 20*time.Millisecond
+	now := time.Now()
+	const runs, each = 4, 50
+	for i := range runs {
+		r.start(t)
+		for j := range each {
+			f := faultline.Frame{Kind: "pump", Site: "s1", Position: "P-1", Gateway: "g1", Time: now.Add(time.Duration(i*each+j) * time.Millisecond),
+				Samples: []faultline.Sample{{Point: "v", Value: faultline.Float(1), Quality: faultline.Good}}}
+			if err := p.Publish(t.Context(), f, bus.Meta{Profile: "pump@1"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Heartbeat(t.Context(), faultline.Heartbeat{Site: "s1", Gateway: "g1", At: now}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i < runs-1 {
+			r.stop() // wherever it is
+		}
+	}
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	state, err := hub.State(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(20 * time.Second); r.ing.Reached(0).Sequence < state.Last; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("at %v after 20 s, want %d; ready: %v", r.ing.Reached(0), state.Last, r.ing.Ready())
+		}
+	}
+	r.stop()
+	row := r.rows["g1/"+p.Epoch()]
+	if r.count() != runs*each || row.Delivered != runs*each || row.Last != p.Last() || row.Missing+row.Duplicate+row.Late+row.Dead != 0 || row.First != 1 {
+		t.Errorf("%d points, %+v", r.count(), row)
+	}
+	if r.at().Stream != hub.Stream(0) {
+		t.Errorf("place %v in stream %s", r.at(), hub.Stream(0))
 	}
 }
 

@@ -278,6 +278,17 @@ func TestTheDirectoryKeepsTokenAndDataAndBelongsToOne(t *testing.T) {
 	}
 }
 
+func TestAGivenTokenIsUsed(t *testing.T) {
+	dir := t.TempDir()
+	e := open(t, Config{Dir: dir, Token: "given"})
+	if status, _ := call(t, e, http.MethodGet, "/query?q=SHOW+DATABASES", nil, "Authorization", "Token given"); status != 200 {
+		t.Errorf("%d", status)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "token")); err == nil {
+		t.Error("a given token was written to a file")
+	}
+}
+
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
