@@ -19,7 +19,7 @@ import (
 	"github.com/faultline-iot/faultline/gateway/profile"
 )
 
-var adversaryReads = flag.Int("adversary.reads", 2000, "reads of each transport against devices that misbehave")
+var adversaryReads = flag.Int("adversary.reads", 1200, "reads of each transport against devices that misbehave")
 
 const (
 	adversaryTimeout = 25 * time.Millisecond
