@@ -35,6 +35,7 @@ type Conn struct {
 	mu   sync.Mutex
 	up   context.Context // ends when the connection is lost; another begins at once
 	down context.CancelFunc
+	back chan struct{} // closed while the connection is up
 	done bool
 
 	liveMu sync.Mutex           // apart, as it is held while publishing
@@ -88,6 +89,8 @@ func connect(url string, o DialOptions, extra ...nats.Option) (*Conn, error) {
 	}
 	c := &Conn{log: o.Log.With("component", "bus"), m: m, live: map[string]*liveSlot{}}
 	c.up, c.down = context.WithCancel(context.Background())
+	c.back = make(chan struct{})
+	close(c.back)
 	opts := append([]nats.Option{
 		nats.Name(o.Name), nats.MaxReconnects(-1),
 		nats.ReconnectWait(200 * time.Millisecond), nats.ReconnectJitter(200*time.Millisecond, 500*time.Millisecond),
@@ -95,7 +98,7 @@ func connect(url string, o DialOptions, extra ...nats.Option) (*Conn, error) {
 		// Nothing waits in the client while it is disconnected: every message has an owner who sends it again.
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.disconnected(err) }),
-		nats.ReconnectHandler(func(*nats.Conn) { c.log.Info("bus reconnected") }),
+		nats.ReconnectHandler(func(*nats.Conn) { c.reconnected() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.log.Debug("bus connection", "error", err) }),
 	}, extra...)
 	if o.Token != "" {
@@ -123,11 +126,48 @@ func (c *Conn) disconnected(err error) {
 	c.mu.Lock()
 	c.down()
 	c.up, c.down = context.WithCancel(context.Background())
+	select {
+	case <-c.back:
+		c.back = make(chan struct{})
+	default: // it was not up
+	}
 	quiet := c.done
 	c.mu.Unlock()
 	if !quiet {
 		c.log.Warn("bus connection lost", "error", err)
 	}
+}
+
+func (c *Conn) reconnected() {
+	c.mu.Lock()
+	select {
+	case <-c.back:
+	default:
+		close(c.back)
+	}
+	c.mu.Unlock()
+	c.log.Info("bus reconnected")
+}
+
+// pause waits before the next try: while the connection is lost until it is back, else longer each time.
+func (c *Conn) pause(ctx context.Context, attempt int) error {
+	c.mu.Lock()
+	back := c.back
+	c.mu.Unlock()
+	select {
+	case <-back:
+		return pause(ctx, attempt)
+	default:
+	}
+	t := time.NewTimer(longPause)
+	defer t.Stop()
+	select {
+	case <-back:
+	case <-t.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // uptime ends when the connection is lost.

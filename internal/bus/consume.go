@@ -46,7 +46,7 @@ func (h *Hub) Consume(ctx context.Context, partition int, from faultline.Place, 
 		if c.place != reached {
 			attempt = 0
 		}
-		if pause(ctx, min(attempt, 5)) != nil {
+		if h.conn.pause(ctx, min(attempt, 5)) != nil {
 			return nil
 		}
 	}

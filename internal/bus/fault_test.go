@@ -45,8 +45,11 @@ func TestPublishThroughFaults(t *testing.T) {
 		if n%1000 == 500 {
 			x.deaf.Store(n%2000 == 500) // half of the cuts come after a while of lost answers
 			if x.deaf.Load() {
-				for i := range 20 {
-					next <- n*total + i
+				for i := range 20 { // until all who publish wait for an answer
+					select {
+					case next <- n*total + i:
+					case <-time.After(50 * time.Millisecond):
+					}
 				}
 			}
 			x.cut()

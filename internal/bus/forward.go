@@ -58,7 +58,7 @@ func (e *Edge) Forward(ctx context.Context, hub *Hub) error {
 		if f.moved {
 			attempt = 0
 		}
-		if pause(ctx, attempt) != nil {
+		if hub.conn.pause(ctx, attempt) != nil {
 			return nil
 		}
 	}

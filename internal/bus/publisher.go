@@ -92,7 +92,7 @@ func (c *Conn) openPublisher(ctx context.Context, cfg publisherConfig) (*Publish
 			return nil, fmt.Errorf("open publisher of %s/%s: %w", cfg.site, cfg.gateway, err)
 		}
 		p.w.report(err)
-		if perr := pause(ctx, attempt); perr != nil {
+		if perr := c.pause(ctx, attempt); perr != nil {
 			return nil, fmt.Errorf("open publisher of %s/%s: %w: %w", cfg.site, cfg.gateway, perr, err)
 		}
 	}

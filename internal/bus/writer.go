@@ -153,7 +153,7 @@ func (w *writer) store(ctx context.Context, epoch string, recs []record) error {
 			if f != faultClaim { // that the claim was trimmed is no fault
 				w.report(err)
 				w.conn.m.retries.WithLabelValues(w.state).Inc()
-				if err := pause(ctx, attempt); err != nil {
+				if err := w.conn.pause(ctx, attempt); err != nil {
 					return err
 				}
 				attempt++
@@ -211,9 +211,11 @@ func (w *writer) report(err error) {
 	}
 }
 
-// pause waits before try number attempt+2: 50 ms doubling to 5 s, with jitter.
+const longPause = 5 * time.Second
+
+// pause waits before try number attempt+2: 50 ms doubling to longPause, with jitter.
 func pause(ctx context.Context, attempt int) error {
-	d := min(50*time.Millisecond<<min(attempt, 10), 5*time.Second)
+	d := min(50*time.Millisecond<<min(attempt, 10), longPause)
 	d = d/2 + rand.N(d/2)
 	t := time.NewTimer(d)
 	defer t.Stop()
