@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/api/console"
 	"github.com/faultline-iot/faultline/internal/store"
 )
 
@@ -223,10 +225,15 @@ func showValue(p *faultline.Point, v faultline.Value) string {
 		return "no"
 	}
 	s := v.String()
-	if f, ok := v.Any().(float64); ok && math.Abs(f) < 1e15 && math.Abs(f) >= 1000 {
-		s = fmt.Sprintf("%.0f", f)
-	} else if ok && f != 0 && math.Abs(f) >= 1e-3 {
-		s = fmt.Sprintf("%.*f", decimals(f), f)
+	switch n := v.Any().(type) {
+	case int64:
+		s = grouped(n)
+	case float64:
+		if a := math.Abs(n); a >= 1000 && a < 1e15 {
+			s = grouped(int64(math.Round(n)))
+		} else if a >= 1e-3 && a < 1000 {
+			s = strconv.FormatFloat(n, 'f', decimals(n), 64)
+		}
 	}
 	if len(s) > 200 {
 		s = strings.ToValidUTF8(s[:200], "") + "…"
@@ -237,10 +244,19 @@ func showValue(p *faultline.Point, v faultline.Value) string {
 	return s
 }
 
-// decimals keeps about four significant digits, so that a value does not change its width all the time.
+// grouped writes thousands apart where there are many digits.
+func grouped(n int64) string {
+	if n > -10000 && n < 10000 {
+		return strconv.FormatInt(n, 10)
+	}
+	return console.Group(n)
+}
+
+// decimals keeps three to four significant digits, always as many, so that a value does not change its
+// width all the time.
 func decimals(f float64) int {
 	switch a := math.Abs(f); {
-	case a >= 100:
+	case a >= 10:
 		return 1
 	case a >= 1:
 		return 2

@@ -235,3 +235,19 @@ func TestPagesAreSelfContained(t *testing.T) {
 		}
 	}
 }
+
+func TestTextsAreNotShownTwice(t *testing.T) {
+	check := []string{"Lubrication - level and smell.", "Alignment of the coupling."}
+	for text, want := range map[string]string{
+		"Vibration 10.4 mm/s above its limit.\nTo check:\n1. Lubrication - level and smell.\n2. Alignment of the coupling.":                      "",
+		"Vibration 10.4 mm/s above its limit.\nTo check:\n1. Lubrication - level and smell.\n2. Call Anna first.\n3. Alignment of the coupling.": "2. Call Anna first.",
+		"The customer called.": "The customer called.",
+	} {
+		if got := withoutRepeats(text, "vibration 10.4 mm/s above its limit", check); got != want {
+			t.Errorf("%q is left of %q", got, text)
+		}
+	}
+	if got := withoutRepeats("To check:\n1. Anything", "", nil); got != "To check:\n1. Anything" {
+		t.Errorf("%q", got)
+	}
+}

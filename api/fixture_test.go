@@ -207,8 +207,6 @@ func decode[T any](t testing.TB, a answered) (v T) {
 	return v
 }
 
-func number(v float64) *float64 { return &v }
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -249,7 +249,7 @@ func TestSeed(t *testing.T) {
 		t.Fatal("a question that failed is not asked again")
 	}
 	must(t, f.seed(t.Context(), &quiet[0]))
-	if body := f.get("/assets/clinic/U-1").body; !strings.Contains(body, "88.00 %") || !strings.Contains(body, "No data") {
+	if body := f.get("/assets/clinic/U-1").body; !strings.Contains(body, "88.0 %") || !strings.Contains(body, "No data") {
 		t.Error("what InfluxDB holds is not shown, or not as old")
 	}
 	if quiet = f.latest.silent(positions); len(quiet) != 0 {

@@ -111,14 +111,12 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 		v.Why, v.Text = v.Evidence[0].Why, t.Text
 		v.Evidence[0].Why = ""
 	}
-	if v.Text == v.Why {
-		v.Text = ""
-	}
 	for _, r := range rules {
 		if r.Rule == t.Rule {
 			v.Check = r.Check
 		}
 	}
+	v.Text = withoutRepeats(v.Text, v.Why, v.Check)
 	for _, p := range plans {
 		if p.ID == t.Plan {
 			v.Jobs = p.Jobs
@@ -143,6 +141,24 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	shell := s.shell(c, "tickets", t.Number+" "+t.Title, "ticket alarm inspection", 0)
 	shell.Href, shell.Notice = ticketHref(t.Number), notice
 	return framed{shell: shell, view: v, code: code}, nil
+}
+
+// withoutRepeats leaves out of a ticket's text the lines that the page shows already: why it was raised,
+// and what to check.
+func withoutRepeats(text, why string, check []string) string {
+	plain := func(s string) string {
+		s = strings.TrimLeft(s, "0123456789. -\t")
+		return strings.ToLower(strings.TrimSpace(strings.TrimRight(s, ". ")))
+	}
+	var left []string
+	for _, line := range strings.Split(text, "\n") {
+		p := plain(line)
+		repeated := p == plain(why) || len(check) > 0 && p == "to check:" || slices.ContainsFunc(check, func(c string) bool { return plain(c) == p })
+		if !repeated {
+			left = append(left, line)
+		}
+	}
+	return strings.TrimSpace(strings.Join(left, "\n"))
 }
 
 // known fills the form in with what is known already.

@@ -59,7 +59,11 @@ type Chart struct {
 // FromEvidence describes the picture of a ticket's evidence: its samples one by one, the limits of
 // the rule's version that raised it, and the moment that it was raised.
 func FromEvidence(e *faultline.Evidence, loc *time.Location) *Chart {
-	s := Series{Name: e.Point, Dots: true}
+	s := Series{Name: e.Point, Dots: true, Step: e.Kind == "state"}
+	label := "fault "
+	if e.Kind == "meter" || e.Kind == "test" {
+		label = e.Kind + " "
+	}
 	for _, v := range e.Samples {
 		c := Sample{At: v.At, Quality: v.Quality, Value: math.NaN()}
 		if v.Value != nil {
@@ -69,7 +73,7 @@ func FromEvidence(e *faultline.Evidence, loc *time.Location) *Chart {
 	}
 	c := &Chart{
 		Title: e.Why, Unit: e.Unit, Series: []Series{s}, Limits: e.Limits, Location: loc,
-		Marks: []Mark{{At: e.At, Label: "fault " + e.At.In(location(loc)).Format("15:04:05")}},
+		Marks: []Mark{{At: e.At, Label: label + e.At.In(location(loc)).Format("15:04:05")}},
 	}
 	// Room to the right, so that the moment of the fault is not the edge of the picture.
 	if from, to, ok := c.extent(); ok {
