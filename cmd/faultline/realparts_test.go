@@ -318,7 +318,7 @@ func browse(t *testing.T, chromium, url string, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
 	base := []string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir(), "--virtual-time-budget=3000", "--hide-scrollbars"}
+		"--disable-component-update", "--disable-sync", "--user-data-dir=" + t.TempDir(), "--hide-scrollbars"}
 	out, err := exec.CommandContext(ctx, chromium, append(append(base, args...), url)...).Output()
 	if err != nil {
 		t.Fatalf("chromium %s: %v", url, err)

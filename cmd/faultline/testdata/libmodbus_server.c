@@ -14,8 +14,11 @@ int main(int argc, char **argv) {
 		return 1;
 	map->tab_registers[0] = 1234;
 	map->tab_registers[1] = (uint16_t)-250;
-	modbus_set_float_abcd(101.325f, &map->tab_registers[10]);
-	modbus_set_float_cdab(-0.5f, &map->tab_registers[12]);
+	/* Words as they go over the wire; releases of libmodbus differ in how they store floats. */
+	map->tab_registers[10] = 0x42CA; /* float32 101.325, high word first */
+	map->tab_registers[11] = 0xA666;
+	map->tab_registers[12] = 0x0000; /* float32 -0.5, low word first */
+	map->tab_registers[13] = 0xBF00;
 	map->tab_registers[20] = 0x0001; /* uint32 65538 */
 	map->tab_registers[21] = 0x0002;
 	map->tab_input_registers[3] = 999;
