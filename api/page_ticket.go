@@ -116,12 +116,12 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 			v.Check = r.Check
 		}
 	}
-	v.Text = withoutRepeats(v.Text, v.Why, v.Check)
 	for _, p := range plans {
 		if p.ID == t.Plan {
 			v.Jobs = p.Jobs
 		}
 	}
+	v.Text = withoutRepeats(v.Text, v.Why, slices.Concat(v.Check, v.Jobs))
 	for i := range alarms {
 		if !alarms[i].Acked {
 			v.Unacked++
@@ -256,9 +256,13 @@ func moveForms(t *faultline.Ticket) []console.MoveForm {
 
 func (m *rows) ticketFacts(t *faultline.Ticket) []console.Fact {
 	asset := m.asset(t.Site, t.Position)
+	began := "Fault began"
+	if t.Kind == faultline.TicketInspection {
+		began = "Fell due"
+	}
 	facts := []console.Fact{
 		{Name: "Asset", Text: asset.Text, Href: asset.Href}, fact("Site", m.siteName(t.Site)), fact("Serial number", t.Serial), fact("Kind", console.Word(t.Kind)), fact("Maintenance", console.Word(t.Maintenance)),
-		fact("Suggested", console.Word(t.Suggest)), fact("Failure mode", console.Word(t.FailureMode)), m.when("Fault began", t.EventAt), m.when("Received", t.ReceivedAt),
+		fact("Suggested", console.Word(t.Suggest)), fact("Failure mode", console.Word(t.FailureMode)), m.when(began, t.EventAt), m.when("Received", t.ReceivedAt),
 	}
 	if t.Rule != "" {
 		facts = append(facts, fact("Rule", console.Text("%s, version %d", t.Rule, t.RuleVersion)))

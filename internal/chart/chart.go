@@ -61,8 +61,11 @@ type Chart struct {
 func FromEvidence(e *faultline.Evidence, loc *time.Location) *Chart {
 	s := Series{Name: e.Point, Dots: true, Step: e.Kind == "state"}
 	label := "fault "
-	if e.Kind == "meter" || e.Kind == "test" {
-		label = e.Kind + " "
+	switch e.Kind {
+	case "meter":
+		label = "due "
+	case "test":
+		label = "test "
 	}
 	for _, v := range e.Samples {
 		c := Sample{At: v.At, Quality: v.Quality, Value: math.NaN()}
