@@ -5,6 +5,7 @@ package document
 
 import (
 	"bytes"
+	"encoding"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -196,6 +198,8 @@ func (d *Document) walk(n *yaml.Node, t reflect.Type, path string, depth int) {
 		t = t.Elem()
 	}
 	switch n.Kind {
+	case yaml.ScalarNode:
+		d.text(n, t, path)
 	case yaml.SequenceNode:
 		var e reflect.Type
 		if t != nil && (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) {
@@ -208,6 +212,25 @@ func (d *Document) walk(n *yaml.Node, t reflect.Type, path string, depth int) {
 		d.mapping(n, t, path, depth)
 	}
 }
+
+// text tries a type that reads itself from text. The decoder would stop at its error, without a line;
+// so the mistake is noted here and the value left out.
+func (d *Document) text(n *yaml.Node, t reflect.Type, path string) {
+	if t == nil || t == reflect.TypeFor[time.Time]() || n.ShortTag() == "!!null" {
+		return
+	}
+	u, ok := reflect.New(t).Interface().(encoding.TextUnmarshaler)
+	if !ok {
+		return
+	}
+	if err := u.UnmarshalText([]byte(n.Value)); err != nil {
+		d.problems.list = append(d.problems.list, Problem{d.problems.file, n.Line, path, plain(err.Error())})
+		n.Tag, n.Value, n.Style = "!!null", "", 0
+	}
+}
+
+// plain drops "invalid: " from an error of the domain: that it is wrong goes without saying.
+func plain(text string) string { return strings.TrimPrefix(text, faultline.ErrInvalid.Error()+": ") }
 
 func (d *Document) mapping(n *yaml.Node, t reflect.Type, path string, depth int) {
 	var known map[string]reflect.Type
@@ -335,8 +358,7 @@ func (d *Document) Problems() *Problems { return d.problems }
 // Add notes that what stands at path is wrong. A path that the document does not hold is placed at
 // its nearest parent, so that a missing key is reported at the mapping that should hold it.
 func (p *Problems) Add(path, format string, args ...any) {
-	text := strings.TrimPrefix(fmt.Sprintf(format, args...), faultline.ErrInvalid.Error()+": ") // that it is wrong goes without saying
-	p.list = append(p.list, Problem{p.file, p.line(path), path, text})
+	p.list = append(p.list, Problem{p.file, p.line(path), path, plain(fmt.Sprintf(format, args...))})
 }
 
 func (p *Problems) line(path string) int {

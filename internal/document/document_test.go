@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/faultline-iot/faultline"
 )
 
 type config struct {
@@ -95,6 +97,29 @@ sites: {id: north}
 	}
 	if c.Gateway.ID == "" {
 		t.Error("the readable part was not decoded")
+	}
+}
+
+// A type that reads itself does not hide the mistakes after it.
+func TestTextTypes(t *testing.T) {
+	var c struct {
+		Severity faultline.Severity        `yaml:"severity"`
+		Types    []faultline.Type          `yaml:"types"`
+		Pointer  *faultline.Severity       `yaml:"pointer"`
+		When     time.Time                 `yaml:"when"`
+		Count    int                       `yaml:"count"`
+		Named    map[string]faultline.Type `yaml:"named"`
+	}
+	_, err := Decode("t.yaml", []byte("severity: fatal\ntypes: [float, fload]\npointer: warning\nwhen: 2026-01-31\ncount: many\nnamed: {a: nope, b: int}\n"), &c)
+	want := `t.yaml:1: severity: severity "fatal": use advisory, warning or critical
+t.yaml:2: types[1]: type "fload": use float, int, bool or string
+t.yaml:5: count: "many", but a whole number that fits is needed
+t.yaml:6: named.a: type "nope": use float, int, bool or string`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	if c.Types[0] != faultline.TypeFloat || *c.Pointer != faultline.SeverityWarning || c.When.IsZero() || c.Named["b"] != faultline.TypeInt {
+		t.Errorf("decoded %+v", c)
 	}
 }
 
