@@ -20,7 +20,7 @@ func (n *node) startEdge(ctx context.Context, g gateway.Config, forward func(wha
 	if err != nil {
 		return nil, nil, err
 	}
-	n.onClose(func() error { srv.Close(); return nil })
+	n.watch("edge stream of "+g.ID, srv)
 	conn, err := srv.Connect(g.ID)
 	if err != nil {
 		return nil, nil, err

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -30,24 +31,25 @@ func initCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Wr
 	unit := fs.Int("unit", 1, "the device's Modbus unit id")
 	fs.StringVar(&a.position, "position", "", "`TAG` of the place in the plant, such as P-101")
 	fs.StringVar(&a.site, "site", "site-1", "id of the plant or building")
-	fs.StringVar(&a.topic, "topic", "", "MQTT topic of the device, for a profile that speaks MQTT")
+	fs.StringVar(&a.topic, "topic", "", "MQTT `TOPIC` of the device, for a profile that speaks MQTT; ADDRESS is then the broker's (tcp://host:1883), or the gateway listens itself")
 	file := fs.String("out", "faultline.yaml", "the configuration `FILE` to write")
 	force := fs.Bool("force", false, "overwrite the file if it exists")
 	fs.BoolVar(&a.yes, "y", false, "take the defaults instead of asking")
 	if err := parse(fs, args, 1); err != nil {
 		return err
 	}
-	// The operand may stand before the flags too.
-	if a.address = fs.Arg(0); a.address == "" && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		a.address = args[0]
-	}
-	a.unit = *unit
+	a.address, a.unit = fs.Arg(0), *unit
 	if _, err := os.Stat(*file); err == nil && !*force {
 		return fmt.Errorf("%s exists: name another file with -out, or overwrite it with -force", *file)
 	}
 	p, err := a.complete(*file)
 	if err != nil {
 		return err
+	}
+	if !p.UsesModbus() && a.address == "" {
+		if err := a.makePassword(*file); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(*file, a.yaml(p), 0o600); err != nil {
 		return fmt.Errorf("write the configuration: %w", err)
@@ -85,6 +87,7 @@ type answers struct {
 	address, profile, csv, position, site, topic string
 	unit                                         int
 	made                                         string // profile file written from a register list
+	password                                     string // file with the password of devices that publish
 }
 
 // complete asks for what is missing and gives the profile.
@@ -125,7 +128,7 @@ func (a *answers) complete(file string) (*profile.Profile, error) {
 			return nil, fmt.Errorf("unit id %d: use 0 to 255", a.unit)
 		}
 	} else if a.topic == "" {
-		if a.topic, err = a.ask("MQTT topic of the device", "+/"+strings.ToLower(p.Kind)+"/#"); err != nil {
+		if a.topic, err = a.ask("MQTT topic of the device (the profile's own suffix follows)", a.site+"/"+cmpOr(a.position, "DEV-1")); err != nil {
 			return nil, err
 		}
 	}
@@ -188,6 +191,18 @@ func (a *answers) fromCSV(file string) (*profile.Profile, error) {
 	return p, nil
 }
 
+// makePassword writes a password for devices that publish straight to the gateway, and says it.
+func (a *answers) makePassword(file string) error {
+	a.password = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file)) + ".mqtt-password"
+	full := filepath.Join(filepath.Dir(file), a.password)
+	password := rand.Text()
+	if err := os.WriteFile(full, []byte(password+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the devices' password: %w", err)
+	}
+	fmt.Fprintf(a.out, "\ndevices publish to 127.0.0.1:1883 as user \"devices\" with the password %s (kept in %s)\n", password, full)
+	return nil
+}
+
 // nameFrom makes a valid name of any text.
 func nameFrom(s string) string {
 	s = strings.Map(func(r rune) rune {
@@ -239,9 +254,16 @@ func (a *answers) yaml(p *profile.Profile) []byte {
 	line("gateways:")
 	line("  - id: gw-1")
 	line("    site: %s", a.site)
-	if p.UsesMQTT() {
+	switch {
+	case p.UsesMQTT() && a.address != "":
 		line("    mqtt:")
-		line("      listen: 127.0.0.1:1883 # devices publish here; or name a broker under brokers")
+		line("      brokers:")
+		line("        - {name: broker, url: %s}", strconv.Quote(a.address))
+	case p.UsesMQTT():
+		line("    mqtt:")
+		line("      listen: 127.0.0.1:1883 # devices publish here; an address that they reach, with mqtt.tls beyond a private network")
+		line("      users:")
+		line("        - {name: devices, password_file: %s, topics: [%s]}", strconv.Quote(a.password), strconv.Quote(a.site+"/#"))
 	}
 	line("    devices:")
 	line("      - position: %s", a.position)

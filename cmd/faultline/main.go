@@ -84,18 +84,26 @@ func usage(w io.Writer) {
 	fmt.Fprint(w, "\nfaultline COMMAND -help shows a command's flags. Begin with: faultline demo\n")
 }
 
-// parse reads a command's flags; a leftover argument is an error.
+// parse reads a command's flags, which may stand before and after its operands (fs.Arg); an operand
+// too many is an error.
 func parse(fs *flag.FlagSet, args []string, operands int) error {
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
+	var found []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return err
+			}
+			return errUsage // the flag set has said what is wrong
 		}
-		return errUsage // the flag set has said what is wrong
+		if fs.NArg() == 0 {
+			break
+		}
+		found, args = append(found, fs.Arg(0)), fs.Args()[1:]
 	}
-	if fs.NArg() > operands {
-		fmt.Fprintf(fs.Output(), "faultline %s: unexpected argument %q\n", fs.Name(), fs.Arg(operands))
+	if len(found) > operands {
+		fmt.Fprintf(fs.Output(), "faultline %s: unexpected argument %q\n", fs.Name(), found[operands])
 		fs.Usage()
 		return errUsage
 	}
-	return nil
+	return fs.Parse(append([]string{"--"}, found...))
 }

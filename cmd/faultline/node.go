@@ -48,12 +48,13 @@ type node struct {
 	gateways []string // which of the configured gateways run here
 	demo     bool
 
-	conn   *bus.Conn // to the hub
-	hub    *bus.Hub
-	store  *store.Store
-	influx *tsdb.Client
-	engine *embedded.Engine
-	api    *api.Server
+	servers []stream  // embedded streams, to be watched
+	conn    *bus.Conn // to the hub
+	hub     *bus.Hub
+	store   *store.Store
+	influx  *tsdb.Client
+	engine  *embedded.Engine
+	api     *api.Server
 
 	writers []*bus.Publisher
 	samples sampleCount
@@ -68,6 +69,18 @@ type stage struct {
 	name   string
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+}
+
+// stream is an embedded stream server of this process.
+type stream struct {
+	name   string
+	server *bus.Server
+}
+
+// watch has the server closed with the node and, once the roles run, watched for a disk that fails.
+func (n *node) watch(name string, s *bus.Server) {
+	n.servers = append(n.servers, stream{name, s})
+	n.onClose(func() error { s.Close(); return nil })
 }
 
 // has tells whether the role runs in this process.
@@ -128,6 +141,12 @@ func startNode(ctx context.Context, cfg *Config, o nodeOptions, fail func(error)
 				return n, fmt.Errorf("%s: %w", r.name, err)
 			}
 		}
+	}
+	// A stream that could not write recovers only by being opened again: the process ends, says why,
+	// and whoever keeps it running starts it. Nothing that it acknowledged is lost.
+	disk, diskCtx := n.begin(ctx, "disk")
+	for _, s := range n.servers {
+		disk.run(diskCtx, fail, s.name, s.server.Run)
 	}
 	return n, nil
 }
@@ -192,7 +211,7 @@ func (n *node) openHub(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n.onClose(func() error { srv.Close(); return nil })
+		n.watch("hub", srv)
 		if n.conn, err = srv.Connect("faultline"); err != nil {
 			return err
 		}
@@ -295,6 +314,10 @@ func (s *stage) end() {
 	s.done.Wait()
 }
 
+// recentFrames is how many of its last stored frames a gateway looks at when it starts: enough to know
+// a message again that its sender repeats because the acknowledgement was lost.
+const recentFrames = 2000
+
 // startGateways starts each gateway of this process: straight to the hub where the hub is here, else
 // through an edge stream of its own.
 func (n *node) startGateways(ctx context.Context, fail func(error)) error {
@@ -316,6 +339,7 @@ func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 		gw, err := gateway.New(gateway.Options{
 			Config: g, Profiles: n.cfg.profiles, Sink: countingSink{writer, &n.samples}, Version: buildVersion(),
 			Live:     live,
+			Recent:   func(ctx context.Context) ([]faultline.Frame, error) { return writer.Recent(ctx, recentFrames) },
 			Log:      n.log,
 			Registry: prometheus.WrapRegistererWith(prometheus.Labels{"gateway": g.ID}, n.registry),
 		})

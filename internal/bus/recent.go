@@ -1,0 +1,82 @@
+package bus
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/faultline-iot/faultline"
+)
+
+// Recent is looked for in windows that double from the first to the longest.
+const (
+	recentFirst   = 15 * time.Second
+	recentLongest = time.Hour
+)
+
+// Recent gives the last stored frames of this gateway, oldest first: at most n, none older than an
+// hour before the newest message was looked for. It is how a gateway that starts again knows what it
+// had stored already.
+func (p *Publisher) Recent(ctx context.Context, n int) ([]faultline.Frame, error) {
+	stream, err := p.conn.streamOf(ctx, p.w.anchor)
+	if err != nil {
+		return nil, fmt.Errorf("read recent frames of gateway %s: %w", p.gateway, err)
+	}
+	now := time.Now()
+	for window := recentFirst; ; window *= 2 {
+		start := now.Add(-window)
+		cons, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+			FilterSubject: p.w.subj.frames + ".*", DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
+			AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read recent frames of gateway %s: %w", p.gateway, err)
+		}
+		name, pending := cons.CachedInfo().Name, int(cons.CachedInfo().NumPending)
+		if pending < n && 2*window <= recentLongest {
+			_ = stream.DeleteConsumer(ctx, name) // else the server does it after its threshold
+			continue
+		}
+		frames, err := lastFrames(ctx, cons, pending, n)
+		_ = stream.DeleteConsumer(ctx, name)
+		if err != nil {
+			return nil, fmt.Errorf("read recent frames of gateway %s: %w", p.gateway, err)
+		}
+		return frames, nil
+	}
+}
+
+// lastFrames reads pending messages and decodes the last n.
+func lastFrames(ctx context.Context, cons jetstream.Consumer, pending, n int) ([]faultline.Frame, error) {
+	frames := make([]faultline.Frame, 0, min(n, pending))
+	for read := 0; read < pending; {
+		batch, err := cons.Fetch(min(maxHandle, pending-read), jetstream.FetchMaxWait(answerTime))
+		if err != nil {
+			return nil, err
+		}
+		got := 0
+		for m := range batch.Messages() {
+			got++
+			if read+got <= pending-n {
+				continue
+			}
+			f, err := DecodeFrame(m.Data())
+			if err != nil {
+				continue // it is not ours; ingest dead-letters it
+			}
+			frames = append(frames, f)
+		}
+		if err := batch.Error(); err != nil {
+			return nil, err
+		}
+		if read += got; got == 0 {
+			break // trimmed while it was read
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return frames, nil
+}
