@@ -19,6 +19,26 @@ import (
 //go:embed library/*.yaml
 var library embed.FS
 
+// TestSuffix ends the names of files that test rules; they lie beside the rules.
+const TestSuffix = ".test.yaml"
+
+// LibraryTests gives the tests of the rules that Faultline brings along.
+func LibraryTests() ([]File, error) {
+	names, err := fs.Glob(library, "library/*"+TestSuffix)
+	if err != nil {
+		return nil, fmt.Errorf("list the tests of the rule library: %w", err)
+	}
+	var files []File
+	for _, name := range names {
+		data, err := library.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read rule library %s: %w", name, err)
+		}
+		files = append(files, File{path.Base(name), data})
+	}
+	return files, nil
+}
+
 // File is a rule file that was read.
 type File struct {
 	Name string // as errors name it
@@ -39,6 +59,9 @@ func Library() (*Set, error) {
 	}
 	var files []File
 	for _, name := range names {
+		if strings.HasSuffix(name, TestSuffix) {
+			continue
+		}
 		data, err := library.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("read rule library %s: %w", name, err)
