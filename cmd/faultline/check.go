@@ -18,6 +18,8 @@ import (
 func checkCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
 	file := fs.String("config", "", "the configuration `FILE` (required)")
 	connect := fs.Bool("connect", false, "read every Modbus device once and show what it answers")
+	plan := fs.Bool("plan", false, "show which registers every Modbus device will be asked for, and how long that takes")
+	answer := fs.Duration("answer", 20*time.Millisecond, "with -plan: how long a device is assumed to need for an answer; faultline scan measures it")
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
@@ -47,6 +49,11 @@ func checkCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 		fmt.Fprintln(out, "note:", m)
 	}
 	fmt.Fprintf(out, "%s is in order\n", *file)
+	if *plan {
+		if err := showPlan(cfg, *answer, out); err != nil {
+			return err
+		}
+	}
 	if *connect {
 		return readAll(ctx, cfg, out)
 	}

@@ -321,7 +321,7 @@ func cause(injected []equipment.Injection, t faultline.Ticket) int {
 // write writes the report and, beside it, the picture of every ticket.
 func (d *demonstration) write(ctx context.Context, r *report) error {
 	pictures := strings.TrimSuffix(d.report, filepath.Ext(d.report)) + "-pictures"
-	client, err := d.login(ctx)
+	client, err := d.node.login(ctx)
 	if err != nil {
 		return err
 	}
@@ -350,16 +350,16 @@ func (d *demonstration) write(ctx context.Context, r *report) error {
 }
 
 // login gives a client of the console, logged in where that is needed.
-func (d *demonstration) login(ctx context.Context) (*http.Client, error) {
+func (n *node) login(ctx context.Context) (*http.Client, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
 	client := &http.Client{Jar: jar, Timeout: 10 * time.Second}
-	if !d.node.api.NeedsLogin() {
+	if !n.api.NeedsLogin() {
 		return client, nil
 	}
-	link, err := url.Parse(d.node.api.LoginLink(time.Minute))
+	link, err := url.Parse(n.api.LoginLink(time.Minute))
 	if err != nil {
 		return nil, err
 	}
