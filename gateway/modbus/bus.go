@@ -163,6 +163,7 @@ func (b *Bus) store(ctx context.Context, u *unit, emit Emit) error {
 func (b *Bus) loop(ctx context.Context) {
 	start := time.Now()
 	for i, u := range b.units {
+		u.renew()
 		u.due = start.Add(u.Period * time.Duration(i) / time.Duration(len(b.units)))
 	}
 	for ctx.Err() == nil {
@@ -227,8 +228,7 @@ func (b *Bus) turn(ctx context.Context, u *unit) {
 			}
 		}
 	}
-	u.out <- reading{at, u.samples} // has room: only this goroutine fills it
-	u.samples = nil
+	u.out <- reading{at, u.taken()} // has room: only this goroutine fills it
 }
 
 // judge decides what a poll's end means for the unit and for the line.
@@ -249,6 +249,7 @@ func (b *Bus) judge(u *unit, err error, took time.Duration) {
 	}
 	if !silent(err) {
 		if u.dead != nil {
+			u.renew()
 			b.cfg.Log.Info("device answers again", "position", u.Position, "unit", u.Unit)
 		}
 		u.dead, u.retryAt, u.backoff = nil, time.Time{}, 0

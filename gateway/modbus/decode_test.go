@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/gateway/profile"
@@ -142,7 +143,7 @@ func TestPlan(t *testing.T) {
 		p := registers(addresses...)
 		p.Modbus = m
 		out := ""
-		for _, r := range Plan(p) {
+		for _, r := range Plan(p, time.Second)[0].Reads {
 			out += fmt.Sprintf("%d+%d ", r.Address, r.Count)
 		}
 		return out
@@ -185,10 +186,12 @@ func TestPlan(t *testing.T) {
 			continue
 		}
 		points := 0
-		for _, r := range Plan(p) {
-			points += len(r.Points)
-			if r.Count == 0 || !r.Table.Bits() && r.Count > profile.MaxRegisters {
-				t.Errorf("%s: %+v", name, r)
+		for _, c := range Plan(p, time.Second) {
+			for _, r := range c.Reads {
+				points += len(r.Points)
+				if r.Wanted == 0 || r.Wanted > r.Count || !r.Table.Bits() && r.Count > profile.MaxRegisters {
+					t.Errorf("%s: %+v", name, r)
+				}
 			}
 		}
 		if points != len(p.Points) {
@@ -208,9 +211,10 @@ func BenchmarkDecode(b *testing.B) {
 		b.Fatal(err)
 	}
 	u := newUnit(Device{Position: "P-101", Unit: 1, Profile: p})
-	data := make([][]byte, len(u.plan))
-	for i := range u.plan {
-		data[i] = make([]byte, u.plan[i].request(u).bytes())
+	u.choose(time.Now())
+	data := make([][]byte, len(u.plan.blocks))
+	for i := range u.plan.blocks {
+		data[i] = make([]byte, u.plan.blocks[i].request(u).bytes())
 		for k := range data[i] {
 			data[i][k] = byte(k * 7)
 		}
@@ -218,8 +222,8 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		u.samples = make([]faultline.Sample, len(u.fields))
-		for i := range u.plan {
-			u.decode(&u.plan[i].block, data[i])
+		for i := range u.plan.blocks {
+			u.decode(&u.plan.blocks[i].block, data[i])
 		}
 	}
 	b.ReportMetric(float64(len(u.fields)), "points/op")

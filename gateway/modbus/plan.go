@@ -3,6 +3,7 @@ package modbus
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/faultline-iot/faultline/gateway/profile"
 )
@@ -15,15 +16,12 @@ type block struct {
 	fields  []int // indices into the plan's fields, by address
 }
 
-// planFor merges fields into the fewest reads within the device's limits: at most maxRegisters
+// planFor merges the due ones of fields into the fewest reads within the device's limits: at most maxRegisters
 // registers or maxBits bits in one, over gaps of at most maxGap unwanted registers (or 16 × maxGap
 // bits), never over a forbidden address. Fields are joined greedily in address order, which is optimal
 // for intervals with a length limit.
-func planFor(m profile.Modbus, fields []field) []block {
-	order := make([]int, len(fields))
-	for i := range order {
-		order[i] = i
-	}
+func planFor(m profile.Modbus, fields []field, due []int) []block {
+	order := slices.Clone(due)
 	slices.SortStableFunc(order, func(a, b int) int {
 		x, y := &fields[a], &fields[b]
 		return cmp.Or(cmp.Compare(x.table, y.table), cmp.Compare(x.address, y.address), cmp.Compare(x.words, y.words))
@@ -98,19 +96,50 @@ type Read struct {
 	Table   profile.Table
 	Address uint16
 	Count   uint16 // registers or bits fetched
+	Wanted  uint16 // of them, those that hold points
 	Points  []string
 }
 
-// Plan tells which reads a poll of the profile makes.
-func Plan(p *profile.Profile) []Read {
+// Takes estimates how long a read lasts on the bus: what a device needs to answer, and on serial lines
+// the characters and the silences around them.
+func (r Read) Takes(a Address, answer time.Duration) time.Duration {
+	if a.Scheme != "rtu" && a.Scheme != "rtuovertcp" && a.Scheme != "rtuoverudp" {
+		return answer
+	}
+	n := request{table: r.Table, count: r.Count}
+	characters := 8 + 5 + n.bytes()
+	return answer + time.Duration(characters)*11*time.Second/time.Duration(a.Baud) + 2*silenceOf(a)
+}
+
+// Cycle is the reads of the polls at which the same points are due.
+type Cycle struct {
+	Every time.Duration // between reads of these points
+	Reads []Read        // of these points alone; with others due at the same time they merge further
+}
+
+// Plan tells which reads polls of the profile make on a device that is polled each period: one Cycle for
+// each of the points' periods, the shortest first.
+func Plan(p *profile.Profile, period time.Duration) []Cycle {
 	fields := fieldsOf(p)
-	var out []Read
-	for _, b := range planFor(p.Modbus, fields) {
-		r := Read{Table: b.table, Address: b.address, Count: b.count}
-		for _, i := range b.fields {
-			r.Points = append(r.Points, fields[i].point.Name)
+	classes := classesOf(fields, period)
+	slices.SortStableFunc(classes, func(a, b class) int { return cmp.Compare(a.every, b.every) })
+	var out []Cycle
+	for _, c := range classes {
+		cycle := Cycle{Every: c.every}
+		for _, b := range planFor(p.Modbus, fields, c.fields) {
+			r := Read{Table: b.table, Address: b.address, Count: b.count}
+			end := 0
+			for _, i := range b.fields {
+				f := &fields[i]
+				r.Points = append(r.Points, f.point.Name)
+				if last := int(f.address) + int(f.words); last > end {
+					r.Wanted += uint16(last - max(end, int(f.address)))
+					end = last
+				}
+			}
+			cycle.Reads = append(cycle.Reads, r)
 		}
-		out = append(out, r)
+		out = append(out, cycle)
 	}
 	return out
 }

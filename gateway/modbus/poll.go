@@ -1,9 +1,11 @@
 package modbus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"syscall"
 	"time"
 
@@ -20,11 +22,14 @@ const (
 // unit is one device on a bus: what to read from it and what it did lately.
 type unit struct {
 	Device
-	fields []field
-	plan   []planned
-	split  bool // the plan was split since it was made
+	fields  []field
+	classes []class
+	plans   map[uint64]*readPlan // by the classes that they read
+	plan    *readPlan            // of the poll under way
+	chosen  uint64               // classes of the poll under way
+	unsure  uint64               // those of them that must be asked again soon
 
-	samples  []faultline.Sample // of the poll under way; given away when it ends
+	samples  []faultline.Sample // by field, of the poll under way; empty if it was not due
 	requests int                // of the poll under way
 	splits   int
 
@@ -35,6 +40,9 @@ type unit struct {
 
 	out chan reading // one reading waits while the one before is being stored
 }
+
+// readPlan is the reads of one poll. It is split where the device refuses.
+type readPlan struct{ blocks []planned }
 
 // planned is a block and what is known about it.
 type planned struct {
@@ -51,28 +59,29 @@ type reading struct {
 }
 
 func newUnit(d Device) *unit {
-	u := &unit{Device: d, fields: fieldsOf(d.Profile), out: make(chan reading, 1)}
-	u.replan()
+	u := &unit{Device: d, fields: fieldsOf(d.Profile), plans: map[uint64]*readPlan{}, out: make(chan reading, 1)}
+	u.classes = classesOf(u.fields, d.Period)
+	if len(u.classes) > 0 {
+		first := slices.MinFunc(u.classes, func(a, b class) int { return cmp.Compare(a.every, b.every) })
+		u.Period = max(u.Period, first.every) // no polls that read nothing
+	}
 	return u
 }
 
-func (u *unit) replan() {
-	u.plan = u.plan[:0]
-	for _, b := range planFor(u.Profile.Modbus, u.fields) {
-		u.plan = append(u.plan, planned{block: b})
-	}
-	u.split = false
-}
-
-// poll reads every block once. It leaves a sample of every point in u.samples, good or bad with its
+// poll reads every block that is due once. It leaves a sample of every point of them in u.samples, good or bad with its
 // reason. The error is what ended the poll early; one that is no Exception means that the line must be
 // closed.
 func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
 	u.samples = make([]faultline.Sample, len(u.fields))
-	u.requests, u.splits = 0, 0
+	u.requests, u.splits, u.unsure = 0, 0, 0
+	at := u.due
+	if at.IsZero() {
+		at = now // outside a schedule
+	}
+	u.choose(at)
 	forget := false
-	for k := 0; k < len(u.plan); k++ {
-		b := &u.plan[k]
+	for k := 0; k < len(u.plan.blocks); k++ {
+		b := &u.plan.blocks[k]
 		if b.refused != nil && now.Before(b.again) {
 			u.fail(b.fields, quality(b.refused))
 			continue
@@ -87,9 +96,8 @@ func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
 		case errors.As(err, &e) && (e == IllegalAddress || e == IllegalValue):
 			if first, second, ok := b.block.split(u.fields); ok && u.splits < splitsAPoll {
 				u.splits++
-				u.split = true
-				u.plan = append(u.plan[:k+1], append([]planned{{block: second}}, u.plan[k+1:]...)...)
-				u.plan[k] = planned{block: first}
+				u.plan.blocks = slices.Insert(u.plan.blocks, k+1, planned{block: second})
+				u.plan.blocks[k] = planned{block: first}
 				k--
 				continue
 			} else if !ok {
@@ -98,6 +106,7 @@ func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
 			}
 			u.fail(b.fields, quality(err))
 		case errors.As(err, &e) && (e == IllegalFunction || e == DeviceFailure):
+			u.again(b.fields)
 			u.fail(b.fields, quality(err)) // of this block; the others may be fine
 		default:
 			if isException(err) {
@@ -115,15 +124,16 @@ func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
 		return u.abort(0, err)
 	}
 	if forget {
-		u.replan() // addresses that were refused are served again: back to the fewest reads
+		clear(u.plans) // addresses that were refused are served again: back to the fewest reads
 	}
+	u.advance(at)
 	return nil
 }
 
 // abort gives up a poll at block k. What was read before stays.
 func (u *unit) abort(k int, err error) error {
-	for ; k < len(u.plan); k++ {
-		u.fail(u.plan[k].fields, quality(err))
+	for ; k < len(u.plan.blocks); k++ {
+		u.fail(u.plan.blocks[k].fields, quality(err))
 	}
 	return err
 }
@@ -137,8 +147,11 @@ func (u *unit) fail(fields []int, q faultline.Quality) {
 // allBad is the reading of a unit that was not asked.
 func (u *unit) allBad(err error) {
 	u.samples = make([]faultline.Sample, len(u.fields))
-	for i := range u.samples {
-		u.samples[i] = faultline.Sample{Point: u.fields[i].point.Name, Quality: quality(err)}
+	u.choose(u.due)
+	for k := range u.classes {
+		if u.chosen>>k&1 != 0 {
+			u.fail(u.classes[k].fields, quality(err))
+		}
 	}
 }
 
@@ -202,5 +215,5 @@ func Once(ctx context.Context, address string, d Device) ([]faultline.Sample, er
 	}
 	defer l.close()
 	err = u.poll(ctx, l, time.Now())
-	return u.samples, err
+	return u.taken(), err
 }

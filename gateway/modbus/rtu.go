@@ -52,13 +52,17 @@ const (
 	repeatAge   = 250 * time.Millisecond
 )
 
-func newRTULine(a Address) *rtuLine {
-	// 3.5 characters of 11 bits; fixed above 19200 baud (Modbus over serial line 1.02, 2.5.1.1).
-	silence := 1750 * time.Microsecond
+// silenceOf a serial line between frames is 3.5 characters of 11 bits; fixed above 19200 baud (Modbus over
+// serial line 1.02, 2.5.1.1).
+func silenceOf(a Address) time.Duration {
 	if a.Baud < 19200 {
-		silence = time.Second * 385 / 10 / time.Duration(a.Baud)
+		return time.Second * 385 / 10 / time.Duration(a.Baud)
 	}
-	return &rtuLine{address: a, silence: silence, overdue: overdue{within: answersWithin}}
+	return 1750 * time.Microsecond
+}
+
+func newRTULine(a Address) *rtuLine {
+	return &rtuLine{address: a, silence: silenceOf(a), overdue: overdue{within: answersWithin}}
 }
 
 func (l *rtuLine) open(ctx context.Context) error {

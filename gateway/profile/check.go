@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/faultline-iot/faultline"
 )
@@ -103,6 +104,9 @@ func (pt *Point) check(to problems, at func(string) string) {
 		if _, err := ParsePath(*pt.JSON); err != nil {
 			to.Add(at("json"), "%s", err)
 		}
+	}
+	if pt.Every != 0 && (pt.Register == nil || pt.Every < 10*time.Millisecond || pt.Every > 24*time.Hour) {
+		to.Add(at("every"), "%v: use 10ms to 24h, of a register", pt.Every)
 	}
 	pt.checkMeaning(to, at)
 }

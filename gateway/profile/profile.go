@@ -64,6 +64,7 @@ type Point struct {
 	Plausible    []float64        `yaml:"plausible,omitempty"`     // [min, max] expected: a value outside is uncertain
 	Texts        map[int64]string `yaml:"texts,omitempty"`         // of an enumeration
 	Bits         map[int64]string `yaml:"bits,omitempty"`          // of a word, by bit number
+	Every        time.Duration    `yaml:"every,omitempty"`         // between reads of the register; default the device's period, and an hour for strings
 }
 
 // Register is a Modbus source.
@@ -168,6 +169,19 @@ func (p *Point) Within(v float64) faultline.Quality {
 		return faultline.UncertainOutOfRange
 	}
 	return faultline.Good
+}
+
+// stringsEvery is how often registers of text are read: names and serial numbers do not change.
+const stringsEvery = time.Hour
+
+// PollEvery gives the time between reads of a register on a device that is polled each period. A point
+// is never read more often than its device.
+func (p *Point) PollEvery(period time.Duration) time.Duration {
+	every := p.Every
+	if every == 0 && p.Register != nil && p.Register.Data == Text {
+		every = stringsEvery
+	}
+	return max(every, period)
 }
 
 // Registers tells how many registers (or bits, in the tables of bits) the source covers.

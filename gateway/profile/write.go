@@ -141,6 +141,9 @@ func (pt *Point) flow() flow {
 	f.numbers("plausible", pt.Plausible)
 	f.names("texts", pt.Texts)
 	f.names("bits", pt.Bits)
+	if pt.Every != 0 {
+		f.word("every", pt.Every.String())
+	}
 	if pt.Trend {
 		f = append(f, "trend: true")
 	}
