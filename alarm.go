@@ -30,8 +30,12 @@ type Alarm struct {
 	Latched      bool      `json:"latched,omitempty"`
 	Chattering   bool      `json:"chattering,omitempty"`
 	ShelvedUntil time.Time `json:"shelved_until,omitzero"`
-	SuppressedBy string    `json:"suppressed_by,omitempty"`
-	OutOfService string    `json:"out_of_service,omitempty"`
+	ShelvedBy    string    `json:"shelved_by,omitempty"`
+	ShelvedWhy   string    `json:"shelved_why,omitempty"`
+	SuppressedBy string    `json:"suppressed_by,omitempty"`  // what is down: "gateway gw-1" or "P-100"
+	OutOfService string    `json:"out_of_service,omitempty"` // who took it out of service, and why
+	// OutOfServiceUntil is when it ends by itself.
+	OutOfServiceUntil time.Time `json:"out_of_service_until,omitzero"`
 
 	Severity  Severity  `json:"severity"`
 	Why       string    `json:"why"`                 // one sentence with numbers and units
@@ -45,6 +49,12 @@ type Alarm struct {
 	MadeUp    bool      `json:"made_up,omitempty"` // demonstration history
 }
 
+// Limits of what a person may ask for.
+const (
+	LongestShelf        = 24 * time.Hour
+	LongestOutOfService = 31 * 24 * time.Hour
+)
+
 // AlarmID joins the parts of an alarm's identity.
 func AlarmID(site, position, rule string) string { return site + "/" + position + "/" + rule }
 
@@ -57,14 +67,20 @@ func (a *Alarm) State(now time.Time) AlarmState {
 		return AlarmSuppressed
 	case now.Before(a.ShelvedUntil):
 		return AlarmShelved
-	case a.Active && !a.Acked:
+	case (a.Active || a.Latched) && !a.Acked:
 		return AlarmUnacked
-	case a.Active || a.Latched:
+	case a.Active || a.Latched: // latched: it returned to normal, and waits for a person's reset
 		return AlarmAcked
 	case a.Count > 0 && !a.Acked:
 		return AlarmReturned
 	}
 	return AlarmNormal
+}
+
+// Muted tells whether the alarm is kept from people: it is shelved, suppressed or out of service. Its
+// condition goes on being judged, and its history written.
+func (a *Alarm) Muted() bool {
+	return a.OutOfService != "" || a.SuppressedBy != "" || !a.ShelvedUntil.IsZero()
 }
 
 // Transitions of an alarm, as its history records them.
@@ -77,6 +93,13 @@ const (
 	TransitionSettled      = "settled" // chattering ended
 	TransitionSuppressed   = "suppressed"
 	TransitionReleased     = "released"
+	TransitionShelved      = "shelved"
+	TransitionUnshelved    = "unshelved"
+	TransitionOutOfService = "out_of_service"
+	TransitionReturned     = "returned" // to service
+	TransitionReset        = "reset"    // of a latched alarm
+	// TransitionReported tells people of an alarm that was kept from them, or that waited for the end of a backlog.
+	TransitionReported = "reported"
 )
 
 // AlarmEvent is one transition. (Alarm, At, Transition) is unique: replaying it is a no-op.

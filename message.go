@@ -57,6 +57,12 @@ const (
 	VerbAcknowledge = "acknowledge" // Position, Rule
 	VerbTestAlarm   = "test_alarm"  // Position: makes a marked ticket that KPIs leave out
 	VerbServiced    = "serviced"    // Position, Plan: the job was done, the meter's reading is the new zero
+
+	VerbShelve       = "shelve"         // Position, Rule, Reason, Until (at most LongestShelf away): no tickets from it till then
+	VerbUnshelve     = "unshelve"       // Position, Rule
+	VerbOutOfService = "out_of_service" // Position, Rule (empty: all of them), Reason, Until (at most LongestOutOfService away)
+	VerbReturn       = "return"         // Position, Rule (empty: all of them): back in service
+	VerbReset        = "reset"          // Position, Rule: ends the latch of an alarm that returned to normal
 )
 
 // Command is what a person decided about alarms, put into the stream so that a replay repeats it.
@@ -71,6 +77,7 @@ type Command struct {
 	Rule     string    `json:"rule,omitempty"`
 	Plan     string    `json:"plan,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
+	Until    time.Time `json:"until,omitzero"` // of shelve and out_of_service
 }
 
 // CommandResult is the answer of rules to a command.

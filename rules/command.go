@@ -47,8 +47,20 @@ func (w *worker) command(u *unit, c *faultline.Command) (message string, ok bool
 		return w.testAlarm(u, c)
 	case faultline.VerbServiced:
 		return w.serviced(u, c)
+	case faultline.VerbShelve:
+		return w.shelve(u, c)
+	case faultline.VerbUnshelve:
+		return w.unshelve(u, c)
+	case faultline.VerbOutOfService:
+		return w.outOfService(u, c)
+	case faultline.VerbReturn:
+		return w.returnToService(u, c)
+	case faultline.VerbReset:
+		return w.reset(u, c)
 	}
-	return fmt.Sprintf("unknown command %q: use %s, %s or %s", c.Verb, faultline.VerbAcknowledge, faultline.VerbTestAlarm, faultline.VerbServiced), false
+	return fmt.Sprintf("unknown command %q: use %s", c.Verb, strings.Join([]string{
+		faultline.VerbAcknowledge, faultline.VerbShelve, faultline.VerbUnshelve, faultline.VerbOutOfService, faultline.VerbReturn,
+		faultline.VerbReset, faultline.VerbTestAlarm, faultline.VerbServiced}, ", ")), false
 }
 
 func (w *worker) acknowledge(u *unit, c *faultline.Command) (string, bool) {

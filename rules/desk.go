@@ -102,10 +102,12 @@ func (d *desk) follow(e *effect, a *faultline.Alarm) error {
 	case e.rule == nil:
 		return d.returned(a, e.event.At) // an orphan was cleared
 	case e.rule.rule.Plan != "":
-		if e.event.Transition == faultline.TransitionRaised {
+		if !e.quiet && (e.event.Transition == faultline.TransitionRaised || e.event.Transition == faultline.TransitionReported) {
 			return d.due(e, a)
 		}
 		return nil
+	case e.quiet:
+		return d.muted(e, a)
 	}
 	switch e.event.Transition {
 	case faultline.TransitionRaised:
@@ -113,11 +115,14 @@ func (d *desk) follow(e *effect, a *faultline.Alarm) error {
 	case faultline.TransitionRose:
 		return d.rose(e, a)
 	case faultline.TransitionCleared:
+		if a.Latched {
+			return d.note(a, "alarm "+a.Rule+": "+e.event.Why)
+		}
 		return d.returned(a, e.event.At)
 	case faultline.TransitionChattering:
 		return d.note(a, "alarm "+a.Rule+" chatters: "+e.event.Why)
 	}
-	return nil
+	return d.lived(e, a)
 }
 
 func (d *desk) raised(e *effect, a *faultline.Alarm) error {
@@ -270,7 +275,7 @@ func (d *desk) returned(a *faultline.Alarm, at time.Time) error {
 		if err != nil {
 			return err
 		}
-		if id != a.ID && known && other.Active {
+		if id != a.ID && known && (other.Active || other.Latched) {
 			return nil
 		}
 	}

@@ -78,6 +78,20 @@ func (p *plant) position(id, kind string, criticality faultline.Criticality) {
 	p.t.Fatalf("no profile of kind %s", kind)
 }
 
+// parent puts equipment below other equipment.
+func (p *plant) parent(id, parent string) {
+	p.t.Helper()
+	for i := range p.positions {
+		if p.positions[i].ID == id {
+			p.positions[i].Parent = parent
+			if err := p.store.PutPosition(p.t.Context(), p.positions[i]); err != nil {
+				p.t.Fatal(err)
+			}
+		}
+	}
+	p.restart()
+}
+
 // source answers what a worker asks of a bus.
 type source struct{ p *plant }
 

@@ -28,6 +28,9 @@ type Rule struct {
 	OnDelay  time.Duration `yaml:"on_delay"`  // how long it must be bad before the alarm
 	OffDelay time.Duration `yaml:"off_delay"` // how long it must be well before the alarm clears
 
+	// Latching keeps the alarm, once its condition is normal again, until a person resets it.
+	Latching bool `yaml:"latching"`
+
 	FailureMode string         `yaml:"failure_mode"` // what broke, as statistics count it
 	Family      string         `yaml:"family"`       // failure modes that one fault shows at once share a family
 	Urgency     int            `yaml:"urgency"`      // 1 to 3; 0: from the severity

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -100,7 +101,7 @@ func tell(t *testing.T, text string, random *rand.Rand, batch int) *plant {
 		s.line++
 		line, _, _ = strings.Cut(line, "#")
 		if words := strings.Fields(line); len(words) > 0 {
-			if words[0] != "position" {
+			if words[0] != "position" && words[0] != "parent" {
 				s.random = random
 			}
 			if random != nil && words[0] == "expect" {
@@ -126,6 +127,14 @@ func (s *teller) step(words []string) {
 	switch words[0] {
 	case "position":
 		s.position(words[1], words[2], faultline.Criticality(words[3]))
+	case "parent":
+		s.parent(words[1], words[2])
+	case "latch":
+		for _, r := range s.set.rules {
+			if r.ID == words[1] {
+				r.Latching = true
+			}
+		}
 	case "run":
 		d, err := time.ParseDuration(words[1])
 		if err != nil {
@@ -161,6 +170,27 @@ func (s *teller) step(words []string) {
 			}
 		}
 		s.pump()
+	case "shelve", "unshelve", "out", "return", "reset":
+		if s.random != nil {
+			s.feed(s.worker.place)
+		}
+		c := faultline.Command{By: "anna", Position: words[1], Verb: map[string]string{
+			"shelve": faultline.VerbShelve, "unshelve": faultline.VerbUnshelve, "out": faultline.VerbOutOfService,
+			"return": faultline.VerbReturn, "reset": faultline.VerbReset}[words[0]], Reason: "because"}
+		if words[2] != "all" {
+			c.Rule = words[2]
+		}
+		if len(words) > 3 && words[3] != "refused" {
+			d, err := time.ParseDuration(words[3])
+			if err != nil {
+				fail("%v", err)
+			}
+			c.Until = s.now.Add(d)
+		}
+		r := s.command(c)
+		if refused := words[len(words)-1] == "refused"; r.OK == refused || r.Message == "" {
+			fail("answered %+v", r)
+		}
 	case "ack", "serviced", "test":
 		if s.random != nil { // people see what has been dealt with
 			s.feed(s.worker.place)
@@ -262,10 +292,22 @@ func (s *teller) expect(words []string, fail func(string, ...any)) {
 		}
 		for _, want := range words[3:] {
 			got := map[string]bool{string(a.State(s.now)): true, a.Severity.String(): true, "count:" + strconv.Itoa(a.Count): true}
-			got["chattering"] = a.Chattering
+			got["chattering"], got["latched"] = a.Chattering, a.Latched
 			if !got[want] {
 				fail("it is %s %s, count %d, chattering %v", a.State(s.now), a.Severity, a.Count, a.Chattering)
 			}
+		}
+	case "history": // the transitions of an alarm, the oldest first
+		events, err := s.store.AlarmEvents(s.t.Context(), faultline.AlarmID("plant", words[1], words[2]), 0)
+		if err != nil {
+			fail("%v", err)
+		}
+		got := ""
+		for _, e := range slices.Backward(events) {
+			got += " " + e.Transition
+		}
+		if got != " "+strings.Join(words[3:], " ") {
+			fail("got%s", got)
 		}
 	case "why":
 		a, err := s.store.Alarm(s.t.Context(), faultline.AlarmID("plant", words[1], words[2]))

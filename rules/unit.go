@@ -32,6 +32,12 @@ type unit struct {
 	asset   []*instance // that see one usable sample of every frame
 	ticking []*instance
 
+	silences []*instance // rules on the silence of the asset as a whole: while one is active, it is down
+	life     life        // what keeps its alarms from people
+	waiting  int         // alarms that people are to be told of later
+	gate     *unit       // its gateway's; nil: it is one, or none is known
+	parent   *unit       // of its position's parent; nil: none
+
 	changes []change // scratch
 }
 
@@ -46,6 +52,7 @@ type instance struct {
 	attachment
 	machine machine
 	alarm   *faultline.Alarm // nil until it was raised for the first time
+	waits   *waiting         // nil unless people are still to be told
 }
 
 // effect is something that must become true outside because of a message: an alarm's transition with
@@ -57,6 +64,8 @@ type effect struct {
 	event    faultline.AlarmEvent
 	evidence *faultline.Evidence // of raised
 	late     bool                // seen in a frame that was stored long after its event
+	quiet    bool                // nobody is to be told now
+	rise     bool                // of reported: it was its severity that rose
 	meter    float64             // of inspections: the reading
 	cycle    int                 // of inspections and services
 	command  *faultline.Command  // that asked for it
@@ -85,6 +94,9 @@ func newUnit(set *Set, p *faultline.Position) (*unit, []string) {
 		}
 		if a.rule.of.Asset {
 			u.asset = append(u.asset, i)
+		}
+		if a.point == nil && a.rule.Kind == "silence" {
+			u.silences = append(u.silences, i)
 		}
 		if a.rule.of.Ticks {
 			u.ticking = append(u.ticking, i)
@@ -139,6 +151,9 @@ func (u *unit) frame(id faultline.FrameID, f *faultline.Frame, now time.Time, ou
 			out = u.judge(out, r, r.kind.Observe(f.Time, usable), f.Time, now, late)
 		}
 	}
+	if !late {
+		out = u.caughtUp(now, out)
+	}
 	return out, frameJudged
 }
 
@@ -154,8 +169,12 @@ func (u *unit) heard(now time.Time, out []effect) []effect {
 
 // tick lets the unit's clock go on to at.
 func (u *unit) tick(at, now time.Time, out []effect) []effect {
+	late := now.Sub(at) > faultline.LateAfter
 	for _, r := range u.ticking {
-		out = u.judge(out, r, r.kind.Tick(at), at, now, now.Sub(at) > faultline.LateAfter)
+		out = u.judge(out, r, r.kind.Tick(at), at, now, late)
+	}
+	if !late {
+		out = u.caughtUp(now, out)
 	}
 	return out
 }
@@ -169,6 +188,7 @@ func (u *unit) judge(out []effect, r *instance, v kind.Verdict, at, now time.Tim
 	for _, c := range u.changes {
 		e := u.apply(r, c, v, at, now)
 		e.late = late
+		u.hold(&e, now)
 		out = append(out, e)
 	}
 	return out
@@ -176,13 +196,7 @@ func (u *unit) judge(out []effect, r *instance, v kind.Verdict, at, now time.Tim
 
 // apply makes a change of the machine a fact of the alarm.
 func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) effect {
-	a := r.alarm
-	if a == nil {
-		a = &faultline.Alarm{
-			ID: faultline.AlarmID(u.position.Site, u.position.ID, r.name), Site: u.position.Site, Position: u.position.ID, Rule: r.name,
-		}
-		r.alarm = a
-	}
+	a := u.alarm(r)
 	a.RuleVersion, a.Title = r.rule.Version, r.title()
 	e := effect{unit: u, rule: r, event: faultline.AlarmEvent{
 		Alarm: a.ID, At: at.UTC(), StoredAt: now.UTC(), Transition: c.transition, Severity: c.severity,
@@ -195,7 +209,7 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 		if c.transition == faultline.TransitionRose {
 			break
 		}
-		a.Active, a.RaisedAt, a.StoredAt = true, at.UTC(), now.UTC()
+		a.Active, a.Latched, a.RaisedAt, a.StoredAt = true, false, at.UTC(), now.UTC()
 		a.AckedAt, a.AckedBy = time.Time{}, ""
 		a.Count++
 		e.evidence = u.evidence(r, a, at)
@@ -204,7 +218,10 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 			e.cycle = m.Cycle()
 		}
 	case faultline.TransitionCleared:
-		a.Active, a.ClearedAt = false, at.UTC()
+		a.Active, a.ClearedAt, a.Latched = false, at.UTC(), r.rule.Latching
+		if a.Latched {
+			e.event.Why = "the condition is normal again; the alarm is latched until a person resets it"
+		}
 	case faultline.TransitionChattering:
 		a.Chattering = true
 		e.event.Why = "raised three times in a short while: held open until it has been quiet for ten minutes"
@@ -274,8 +291,8 @@ func (u *unit) find(name string) *instance {
 	return nil
 }
 
-// format of a saved unit.
-const unitFormat = 1
+// format of a saved unit. Format 1 knew nothing of what keeps alarms from people.
+const unitFormat = 2
 
 // snapshot writes the unit's state, all but its place.
 func (u *unit) snapshot() ([]byte, error) {
@@ -305,8 +322,23 @@ func (u *unit) snapshot() ([]byte, error) {
 			}
 		}
 		dst = appendBytes(dst, alarm)
+		var waits []byte
+		if r.waits != nil {
+			var err error
+			if waits, err = json.Marshal(r.waits); err != nil {
+				return nil, fmt.Errorf("save %s: what %s waits with: %w", u.id, r.name, err)
+			}
+		}
+		dst = appendBytes(dst, waits)
 	}
-	return dst, nil
+	if u.life.empty() {
+		return appendBytes(dst, nil), nil
+	}
+	life, err := json.Marshal(&u.life)
+	if err != nil {
+		return nil, fmt.Errorf("save %s: %w", u.id, err)
+	}
+	return appendBytes(dst, life), nil
 }
 
 // restore takes over a saved state. Rules are found by name: one that was edited keeps its alarm and,
@@ -314,8 +346,9 @@ func (u *unit) snapshot() ([]byte, error) {
 // no more.
 func (u *unit) restore(state []byte) (orphans []faultline.Alarm, err error) {
 	in := &input{b: state}
-	if v := in.uint(); v != unitFormat && in.err == nil {
-		return nil, fmt.Errorf("%w: state of %s has format %d, known is %d", faultline.ErrInvalid, u.id, v, unitFormat)
+	format := in.uint()
+	if (format < 1 || format > unitFormat) && in.err == nil {
+		return nil, fmt.Errorf("%w: state of %s has format %d, known are 1 to %d", faultline.ErrInvalid, u.id, format, unitFormat)
 	}
 	u.epoch, u.sequence, u.frameAt = in.string(256), in.uint(), in.int()
 	for range in.count(1 << 20) {
@@ -333,6 +366,10 @@ func (u *unit) restore(state []byte) (orphans []faultline.Alarm, err error) {
 	for range in.count(1 << 20) {
 		name, kindName := in.string(256), in.string(64)
 		kindState, machineState, alarmState := in.bytes(1<<20), in.bytes(1<<10), in.bytes(1<<20)
+		var waitsState []byte
+		if format >= 2 {
+			waitsState = in.bytes(1 << 20)
+		}
 		if in.err != nil {
 			break
 		}
@@ -353,11 +390,21 @@ func (u *unit) restore(state []byte) (orphans []faultline.Alarm, err error) {
 			return nil, fmt.Errorf("restore %s: rule %s: %w", u.id, name, err)
 		}
 		r.alarm = alarm
+		if err := u.restoreWaiting(r, waitsState); err != nil {
+			return nil, err
+		}
 		if r.rule.Kind != kindName {
 			continue
 		}
 		if err := r.kind.Restore(kindState); err != nil {
 			return nil, fmt.Errorf("restore %s: rule %s: %w", u.id, name, err)
+		}
+	}
+	if format >= 2 {
+		if state := in.bytes(1 << 20); len(state) > 0 {
+			if err := json.Unmarshal(state, &u.life); err != nil {
+				return nil, fmt.Errorf("restore %s: %w", u.id, err)
+			}
 		}
 	}
 	if in.err != nil {

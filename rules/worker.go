@@ -27,6 +27,7 @@ type worker struct {
 	behind   map[string][]*unit // by id of their gateway's unit
 	gateways []*unit
 	order    []*unit // all, in the order of saving
+	families []*unit // all, what others depend on first
 	orphans  []faultline.Alarm
 	place    faultline.Place // everything up to here was dealt with and is in the store
 	now      time.Time       // hub time: never goes back
@@ -135,6 +136,7 @@ func (w *worker) load(ctx context.Context) (from faultline.Place, drop []string,
 		}
 		drop = append(drop, id)
 	}
+	w.link()
 	from = w.place
 	for _, u := range w.order {
 		switch {
@@ -219,8 +221,11 @@ func (w *worker) message(m *faultline.Message) {
 			if !u.seen(m.Place) {
 				u.place = m.Place
 				w.effects = u.tick(w.now, w.now, w.effects)
+				w.effects = u.expire(w.now, w.effects)
+				u.noteDown(m.Place)
 			}
 		}
+		w.lives(m.Place)
 	case faultline.KindCommand:
 		w.commandMessage(m)
 	}
@@ -244,6 +249,7 @@ func (w *worker) frameMessage(m *faultline.Message) {
 	}
 	var fate frameFate
 	w.effects, fate = u.frame(m.ID, &w.frame, w.now, w.effects)
+	u.noteDown(m.Place)
 	frames.WithLabelValues([...]string{"judged", "duplicate", "old"}[fate]).Inc()
 	if fate == frameJudged {
 		w.engine.metrics.evaluations.Add(float64(u.evaluations(&w.frame)))
@@ -274,11 +280,13 @@ func (w *worker) sign(m *faultline.Message) *unit {
 		}
 		p := gatewayPosition(m.Site, m.ID.Gateway)
 		g = w.add(&p, nil)
+		w.link()
 		w.engine.metrics.units.Inc()
 	}
 	if !g.seen(m.Place) {
 		g.place = m.Place
 		w.effects = g.heard(w.now, w.effects)
+		g.noteDown(m.Place)
 	}
 	return g
 }
@@ -292,7 +300,9 @@ func (w *worker) heartbeat(m *faultline.Message) {
 	for _, u := range w.behind[g.id] {
 		if !u.seen(m.Place) {
 			u.place = m.Place
+			w.effects = u.suppress(u.suppressor(m.Place), w.now, w.effects)
 			w.effects = u.tick(h.At, w.now, w.effects)
+			u.noteDown(m.Place)
 		}
 	}
 }
