@@ -103,6 +103,8 @@ func (s *Server) apiRoutes() []route {
 		post("/tickets/:id/comments", tagTickets, "Comment a ticket; one to the customer stops the response clock", Comment{}, Ticket{}, s.postComment),
 		command(post("/tickets/:id/acknowledge", tagTickets, "Acknowledge all alarms of a ticket", Acknowledge{}, Result{}, s.postAcknowledgeTicket)),
 
+		get("/evaluation", tagTickets, "How the desk did in the last 30 days; made-up history apart", DeskFigures{}, s.getEvaluation),
+
 		get("/inspections", tagPlans, "Occurrences of inspection plans", Page[Inspection]{}, s.listInspections, siteParam, positionParam,
 			param{name: "open", about: "only open (true) or only ended (false)", kind: "boolean"}),
 		get("/plans", tagPlans, "Inspection plans", Page[faultline.Plan]{}, s.listPlans),

@@ -329,7 +329,7 @@ func (c *Config) validateGateways(p *document.Problems) map[string][]string {
 			p.Add(at+".id", "gateway %q is listed twice", g.ID)
 		}
 		ids[g.ID] = true
-		c.locate(p, at, &g.MQTT)
+		c.locate(p, at, g)
 		own := map[string]bool{} // the gateway itself has said what it reads twice
 		for j, d := range g.Devices {
 			if !own[d.Position] && slices.Contains(known[d.Position], g.Site) {
@@ -343,8 +343,9 @@ func (c *Config) validateGateways(p *document.Problems) map[string][]string {
 	return known
 }
 
-// locate makes the files that a gateway's MQTT names relative to the configuration's directory.
-func (c *Config) locate(p *document.Problems, at string, m *gateway.MQTT) {
+// locate makes the files that a gateway names relative to the configuration's directory.
+func (c *Config) locate(p *document.Problems, at string, g *gateway.Config) {
+	m := &g.MQTT
 	file := func(path string, name *string) {
 		if *name == "" {
 			return
@@ -357,6 +358,9 @@ func (c *Config) locate(p *document.Problems, at string, m *gateway.MQTT) {
 		file(path+".ca_file", &t.CAFile)
 		file(path+".cert_file", &t.CertFile)
 		file(path+".key_file", &t.KeyFile)
+	}
+	for i := range g.Devices {
+		certificates(fmt.Sprintf("%s.devices[%d].tls", at, i), &g.Devices[i].TLS)
 	}
 	certificates(at+".mqtt.tls", &m.TLS)
 	for i := range m.Users {
@@ -461,10 +465,10 @@ func (c *Config) sites() []faultline.Site {
 	return out
 }
 
-func (c *Config) contracts() []faultline.Contract {
+func (c *Config) contracts(madeUp bool) []faultline.Contract {
 	out := make([]faultline.Contract, len(c.Contracts))
 	for i, k := range c.Contracts {
-		out[i] = faultline.Contract{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: k.Sites, From: k.From, Until: k.Until, Version: 1}
+		out[i] = faultline.Contract{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: k.Sites, From: k.From, Until: k.Until, Version: 1, MadeUp: madeUp}
 	}
 	return out
 }

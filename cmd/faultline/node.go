@@ -278,7 +278,7 @@ func (n *node) seed(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, k := range n.cfg.contracts() {
+	for _, k := range n.cfg.contracts(n.demo) {
 		if err := n.store.PutContract(ctx, k); err != nil {
 			return err
 		}
