@@ -52,7 +52,11 @@ func (g *Gateway) addModbus(devices []configured) error {
 		}
 		c := buses[a.String()]
 		if c == nil {
-			c = &modbus.Config{Address: d.Address, Stamp: g.clock.Stamp, Observe: g.observe, Metrics: m, Log: g.opt.Log}
+			link, err := d.modbusLink()
+			if err != nil {
+				return err
+			}
+			c = &modbus.Config{Address: d.Address, Link: link, Stamp: g.clock.Stamp, Observe: g.observe, Metrics: m, Log: g.opt.Log}
 			buses[a.String()] = c
 			names = append(names, a.String())
 		}

@@ -29,14 +29,21 @@ type Config struct {
 // publishes has a topic.
 type Device struct {
 	Position string        `yaml:"position"`
-	Profile  string        `yaml:"profile"`            // name or name@version
-	Address  string        `yaml:"address,omitempty"`  // tcp://host:502, rtuovertcp://host:port, rtu:///dev/ttyUSB0?baud=9600
-	Unit     *int          `yaml:"unit,omitempty"`     // Modbus unit id, 0 to 255; default 1
-	Period   time.Duration `yaml:"period,omitempty"`   // between polls; default 1 s
-	Timeout  time.Duration `yaml:"timeout,omitempty"`  // of one read; default 1 s
-	Topic    string        `yaml:"topic,omitempty"`    // default site/position; the profile's suffix follows
-	Username string        `yaml:"username,omitempty"` // of the built-in listener: who alone may publish for it
-	Broker   string        `yaml:"broker,omitempty"`   // name of a broker; default the listener, or the only broker
+	Profile  string        `yaml:"profile"`           // name or name@version
+	Address  string        `yaml:"address,omitempty"` // tcp://host:502, tls://host:802, rtuovertcp://host:port, rtuoverudp://host:port, rtu:///dev/ttyUSB0?baud=9600
+	Unit     *int          `yaml:"unit,omitempty"`    // Modbus unit id, 0 to 255; default 1
+	Period   time.Duration `yaml:"period,omitempty"`  // between polls; default 1 s
+	Timeout  time.Duration `yaml:"timeout,omitempty"` // of one read; default 1 s
+	Pause    time.Duration `yaml:"pause,omitempty"`   // between an answer and the next request, for slow devices
+
+	// Of the connection, so devices that share an address share these too.
+	Connections  int           `yaml:"connections,omitempty"`   // at once; default 1
+	ConnectPause time.Duration `yaml:"connect_pause,omitempty"` // between connecting and the first request
+	TLS          TLS           `yaml:"tls,omitempty"`           // of tls://
+
+	Topic    string `yaml:"topic,omitempty"`    // default site/position; the profile's suffix follows
+	Username string `yaml:"username,omitempty"` // of the built-in listener: who alone may publish for it
+	Broker   string `yaml:"broker,omitempty"`   // name of a broker; default the listener, or the only broker
 }
 
 // MQTT is where publishing equipment is heard: a listener of our own, brokers, or both.
@@ -115,6 +122,7 @@ func (c *Config) Validate(to Problems, path string, profiles *profile.Set) {
 		seen[d.Position] = i
 		c.device(to, d, field, profiles)
 	}
+	c.sharing(to, at)
 	c.MQTT.validate(to, func(f string) string { return at("mqtt.%s", f) })
 }
 
@@ -153,6 +161,10 @@ func (c *Config) device(to Problems, d *Device, field func(string) string, profi
 		if d.Timeout != 0 && d.Timeout < time.Millisecond || d.Timeout > time.Minute {
 			to.Add(field("timeout"), "%v: use 1ms to 1m", d.Timeout)
 		}
+		if d.Pause < 0 || d.Pause > time.Minute {
+			to.Add(field("pause"), "%v: use 0 to 1m", d.Pause)
+		}
+		d.link(to, field)
 		for _, f := range [...]struct{ name, value string }{{"topic", d.Topic}, {"username", d.Username}, {"broker", d.Broker}} {
 			if f.value != "" {
 				to.Add(field(f.name), "a polled device has none")
@@ -168,6 +180,46 @@ func (c *Config) device(to Problems, d *Device, field func(string) string, profi
 	}
 	if d.Username != "" && !slices.ContainsFunc(c.MQTT.Users, func(u User) bool { return u.Name == d.Username }) {
 		to.Add(field("username"), "%q is not among mqtt.users", d.Username)
+	}
+}
+
+// link checks what belongs to a device's connection.
+func (d *Device) link(to Problems, field func(string) string) {
+	overTLS := strings.HasPrefix(d.Address, "tls:")
+	switch {
+	case d.Connections < 0 || d.Connections > modbus.MaxConnections:
+		to.Add(field("connections"), "%d: use 1 to %d", d.Connections, modbus.MaxConnections)
+	case d.Connections > 1 && !overTLS && !strings.HasPrefix(d.Address, "tcp:"):
+		to.Add(field("connections"), "only tcp:// and tls:// have several")
+	}
+	if d.ConnectPause < 0 || d.ConnectPause > time.Minute {
+		to.Add(field("connect_pause"), "%v: use 0 to 1m", d.ConnectPause)
+	}
+	if d.TLS != (TLS{}) && !overTLS {
+		to.Add(field("tls"), "%s has none: use tls://host:802", d.Address)
+	}
+	if (d.TLS.CertFile == "") != (d.TLS.KeyFile == "") {
+		to.Add(field("tls"), "give both cert_file and key_file")
+	}
+}
+
+// sharing refuses devices behind one address that disagree about the connection to it.
+func (c *Config) sharing(to Problems, at func(string, ...any) string) {
+	first := map[string]int{}
+	for i := range c.Devices {
+		d := &c.Devices[i]
+		a, err := modbus.ParseAddress(d.Address)
+		if err != nil {
+			continue
+		}
+		k, shared := first[a.String()]
+		if !shared {
+			first[a.String()] = i
+			continue
+		}
+		if o := &c.Devices[k]; o.Connections != d.Connections || o.ConnectPause != d.ConnectPause || o.TLS != d.TLS {
+			to.Add(at("devices[%d].address", i), "devices[%d] has the same: give both the same connections, connect_pause and tls", k)
+		}
 	}
 }
 

@@ -245,7 +245,11 @@ func ReadOnce(ctx context.Context, d Device, p *profile.Profile) (faultline.Fram
 	if !p.UsesModbus() {
 		return f, fmt.Errorf("%w: profile %s publishes over MQTT and cannot be asked", faultline.ErrRefused, p.Name)
 	}
-	samples, err := modbus.Once(ctx, d.Address, d.modbus(p))
+	link, err := d.modbusLink()
+	if err != nil {
+		return f, err
+	}
+	samples, err := modbus.Once(ctx, d.Address, link, d.modbus(p))
 	f.Time, f.Samples = time.Now().UTC(), samples
 	return f, err
 }
@@ -255,5 +259,14 @@ func (d *Device) modbus(p *profile.Profile) modbus.Device {
 	if d.Unit != nil {
 		unit = uint8(*d.Unit)
 	}
-	return modbus.Device{Position: d.Position, Unit: unit, Period: d.Period, Timeout: d.Timeout, Profile: p}
+	return modbus.Device{Position: d.Position, Unit: unit, Period: d.Period, Timeout: d.Timeout, Pause: d.Pause, Profile: p}
+}
+
+func (d *Device) modbusLink() (modbus.Link, error) {
+	l := modbus.Link{Connections: d.Connections, ConnectPause: d.ConnectPause}
+	var err error
+	if l.TLS, err = d.TLS.load(); err != nil {
+		return l, fmt.Errorf("TLS of %s: %w", d.Address, err)
+	}
+	return l, nil
 }

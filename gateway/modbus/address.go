@@ -12,7 +12,7 @@ import (
 
 // Address is where a bus is: the host of Modbus TCP, a serial server, or a serial port.
 type Address struct {
-	Scheme   string // "tcp", "rtuovertcp" or "rtu"
+	Scheme   string // "tcp", "tls", "rtuovertcp", "rtuoverudp" or "rtu"
 	Target   string // host:port, or the path of the serial port
 	Baud     int    // of rtu, and of the line behind rtuovertcp where it is known
 	DataBits int
@@ -20,11 +20,14 @@ type Address struct {
 	StopBits int
 }
 
-// DefaultPort of Modbus TCP.
-const DefaultPort = "502"
+// Default ports of Modbus TCP and of Modbus TCP in TLS.
+const (
+	DefaultPort    = "502"
+	DefaultTLSPort = "802"
+)
 
-// ParseAddress reads "tcp://host[:port]", "rtuovertcp://host:port" or
-// "rtu:///dev/ttyUSB0?baud=9600&parity=even&databits=8&stopbits=1". Default of rtu: 19200 baud, 8 data
+// ParseAddress reads "tcp://host[:port]", "tls://host[:port]", "rtuovertcp://host:port",
+// "rtuoverudp://host:port" or "rtu:///dev/ttyUSB0?baud=9600&parity=even&databits=8&stopbits=1". Default of rtu: 19200 baud, 8 data
 // bits, even parity, 1 stop bit, as the standard has it; without parity 2 stop bits.
 func ParseAddress(s string) (Address, error) {
 	refuse := func(why string) (Address, error) {
@@ -36,16 +39,20 @@ func ParseAddress(s string) (Address, error) {
 	}
 	a := Address{Scheme: u.Scheme, Baud: 19200, DataBits: 8, Parity: "E"}
 	switch u.Scheme {
-	case "tcp", "rtuovertcp":
+	case "tcp", "tls", "rtuovertcp", "rtuoverudp":
 		if u.Hostname() == "" || u.Path != "" && u.Path != "/" || u.User != nil {
 			return refuse("use " + u.Scheme + "://host:port")
 		}
 		port := u.Port()
 		if port == "" {
-			if u.Scheme != "tcp" {
+			switch u.Scheme {
+			case "tcp":
+				port = DefaultPort
+			case "tls":
+				port = DefaultTLSPort
+			default:
 				return refuse("say which port the serial server listens on")
 			}
-			port = DefaultPort
 		}
 		a.Target = net.JoinHostPort(u.Hostname(), port)
 	case "rtu":
@@ -54,9 +61,9 @@ func ParseAddress(s string) (Address, error) {
 		}
 		a.Target = u.Path
 	case "":
-		return refuse("say how: tcp://, rtuovertcp:// or rtu://")
+		return refuse("say how: tcp://, tls://, rtuovertcp://, rtuoverudp:// or rtu://")
 	default:
-		return refuse("unknown scheme " + strconv.Quote(u.Scheme) + "; use tcp, rtuovertcp or rtu")
+		return refuse("unknown scheme " + strconv.Quote(u.Scheme) + "; use tcp, tls, rtuovertcp, rtuoverudp or rtu")
 	}
 	if why := a.options(u.Query()); why != "" {
 		return refuse(why)
@@ -66,8 +73,8 @@ func ParseAddress(s string) (Address, error) {
 
 func (a *Address) options(q url.Values) (why string) {
 	for key, values := range q {
-		if a.Scheme == "tcp" {
-			return "tcp has no option " + strconv.Quote(key)
+		if a.Scheme == "tcp" || a.Scheme == "tls" {
+			return a.Scheme + " has no option " + strconv.Quote(key)
 		}
 		if len(values) != 1 {
 			return "option " + strconv.Quote(key) + " is there twice"

@@ -104,7 +104,7 @@ func TestNoWrongValue(t *testing.T) {
 					}
 				}
 			})
-			return &tcpLine{target: w.Addr().String(), timeout: adversaryTimeout}
+			return &tcpLine{address: Address{Scheme: "tcp", Target: w.Addr().String()}}
 		})
 	})
 	t.Run("rtu over tcp", func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestNoWrongValue(t *testing.T) {
 
 // impatient gives up overdue answers as soon as these devices do, so that the test gets to read.
 func impatient(address string) line {
-	l := newRTULine(Address{Scheme: "rtuovertcp", Target: address, Baud: 115200})
+	l := newRTULine(Address{Scheme: "rtuovertcp", Target: address, Baud: 115200}, Link{})
 	l.overdue.within = time.Second
 	return l
 }
@@ -273,7 +273,7 @@ func TestWhyRTUIsOurOwn(t *testing.T) {
 	if v, err := library.ReadRegister(20, sim.INPUT_REGISTER); err != nil || v != truth(10) {
 		t.Errorf("the library now answers %d, %v: is our own framing still needed?", v, err)
 	}
-	l := newRTULine(Address{Scheme: "rtuovertcp", Target: listenWire(t, twice).Addr().String(), Baud: 115200})
+	l := newRTULine(Address{Scheme: "rtuovertcp", Target: listenWire(t, twice).Addr().String(), Baud: 115200}, Link{})
 	if err := l.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

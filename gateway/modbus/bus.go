@@ -1,4 +1,5 @@
-// Package modbus reads equipment over Modbus TCP, RTU and RTU over TCP. One Bus owns one connection
+// Package modbus reads equipment over Modbus TCP, bare or in TLS, and RTU on serial lines, over
+// TCP and over UDP. One Bus owns one connection
 // and all the units behind it, plans the fewest reads, keeps every poll in phase, isolates units that
 // are dead and addresses that are refused, and makes a sample of every point of every poll, good or
 // bad with its reason.
@@ -36,6 +37,7 @@ type Device struct {
 	Unit     uint8
 	Period   time.Duration // default DefaultPeriod
 	Timeout  time.Duration // of one read; default DefaultTimeout
+	Pause    time.Duration // between an answer and the next request
 	Profile  *profile.Profile
 }
 
@@ -59,6 +61,7 @@ type Stamp = func(position string) (time.Time, faultline.Quality)
 // the device answered (an exception is an answer), and what ended the poll early.
 type Config struct {
 	Address string
+	Link    Link
 	Devices []Device
 	Stamp   Stamp
 	Observe func(position string, took time.Duration, answered bool, err error)
@@ -71,9 +74,8 @@ type Bus struct {
 	cfg     Config
 	address Address
 	units   []*unit
-	dial    func(Address, time.Duration) line
+	dial    func(Address, Link) line
 	line    line
-	timeout time.Duration // the longest of the units'
 	isOpen  bool
 	proven  bool          // an answer came on this connection
 	readyAt time.Time     // when the line may be opened
@@ -106,7 +108,6 @@ func New(cfg Config) (*Bus, error) {
 		if d.Profile == nil || !d.Profile.UsesModbus() {
 			return nil, fmt.Errorf("%w: position %s: its profile has no Modbus registers", faultline.ErrInvalid, d.Position)
 		}
-		b.timeout = max(b.timeout, d.Timeout)
 		b.units = append(b.units, newUnit(d))
 	}
 	if len(b.units) == 0 {
@@ -122,7 +123,7 @@ func (b *Bus) Run(ctx context.Context, emit Emit) error {
 		u.out = make(chan reading, 1)
 		g.Go(func() error { return b.store(ctx, u, emit) })
 	}
-	b.line = b.dial(b.address, b.timeout)
+	b.line = b.dial(b.address, b.cfg.Link)
 	b.isOpen, b.proven, b.readyAt, b.backoff, b.why = false, false, time.Time{}, 0, nil
 	g.Go(func() error {
 		defer b.line.close()

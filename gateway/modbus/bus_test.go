@@ -77,7 +77,7 @@ func TestIllegalAddressIsIsolatedAndForgiven(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u, l := b.units[0], newLine(b.address, time.Second)
+	u, l := b.units[0], newLine(b.address, Link{})
 	if err := l.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,7 @@ func TestPointsHavePeriodsOfTheirOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := &quick{}
-		b.dial = func(Address, time.Duration) line { return q }
+		b.dial = func(Address, Link) line { return q }
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second-time.Millisecond)
 		defer cancel()
 		count := map[string]int{}
@@ -63,7 +63,7 @@ func TestDeviceThatWasAwayIsReadWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLine(b.address, time.Second)
+	l := newLine(b.address, Link{})
 	if err := l.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}

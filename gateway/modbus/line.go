@@ -35,6 +35,7 @@ type request struct {
 	address uint16
 	count   uint16 // registers or bits
 	timeout time.Duration
+	pause   time.Duration // since the last answer
 }
 
 // bytes is the length of the answer's data.
@@ -106,16 +107,6 @@ func quality(err error) faultline.Quality {
 		return faultline.BadNotConnected
 	}
 	return badProtocol
-}
-
-// newLine chooses the implementation. Modbus TCP goes through the library; RTU framing is our own,
-// because there the library takes a late or repeated answer for the next request's
-// (TestWhyRTUIsOurOwn shows it).
-func newLine(a Address, timeout time.Duration) line {
-	if a.Scheme == "tcp" {
-		return &tcpLine{target: a.Target, timeout: timeout}
-	}
-	return newRTULine(a)
 }
 
 // pause waits unless ctx ends first.

@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	busyRetry     = 50 * time.Millisecond
-	splitsAPoll   = 16 // extra reads that isolating refused addresses may cost one poll
+	busyRetry     = 50 * time.Millisecond  // doubled each time
+	busyAtMost    = 500 * time.Millisecond // of a poll, for the sake of others on the bus; or half its period
+	splitsAPoll   = 16                     // extra reads that isolating refused addresses may cost one poll
 	refusedFirst  = 30 * time.Second
 	refusedAtMost = time.Hour
 )
@@ -32,6 +33,7 @@ type unit struct {
 	samples  []faultline.Sample // by field, of the poll under way; empty if it was not due
 	requests int                // of the poll under way
 	splits   int
+	waited   time.Duration // for it to be less busy
 
 	due     time.Time
 	dead    error         // why it is left alone until retryAt
@@ -73,12 +75,21 @@ func newUnit(d Device) *unit {
 // closed.
 func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
 	u.samples = make([]faultline.Sample, len(u.fields))
-	u.requests, u.splits, u.unsure = 0, 0, 0
+	u.requests, u.splits, u.unsure, u.waited = 0, 0, 0, 0
 	at := u.due
 	if at.IsZero() {
 		at = now // outside a schedule
 	}
 	u.choose(at)
+	if p, ok := l.(*pool); ok {
+		var wanted []request
+		for i := range u.plan.blocks {
+			if b := &u.plan.blocks[i]; b.refused == nil || !now.Before(b.again) {
+				wanted = append(wanted, b.request(u))
+			}
+		}
+		p.fetch(ctx, wanted)
+	}
 	forget := false
 	for k := 0; k < len(u.plan.blocks); k++ {
 		b := &u.plan.blocks[k]
@@ -155,23 +166,24 @@ func (u *unit) allBad(err error) {
 	}
 }
 
-// read asks once, and once more if the device says that it is busy.
+// read asks once, and again, each time later, while the device says that it is busy.
 func (u *unit) read(ctx context.Context, l line, r request) ([]byte, error) {
-	u.requests++
-	data, err := l.read(ctx, r)
-	var e Exception
-	if errors.As(err, &e) && (e == DeviceBusy || e == Acknowledge) {
-		if perr := pause(ctx, busyRetry); perr != nil {
-			return nil, perr
-		}
+	for wait := busyRetry; ; wait *= 2 {
 		u.requests++
-		return l.read(ctx, r)
+		data, err := l.read(ctx, r)
+		var e Exception
+		if !errors.As(err, &e) || e != DeviceBusy && e != Acknowledge || u.waited+wait > min(busyAtMost, u.Period/2) {
+			return data, err
+		}
+		u.waited += wait
+		if err := pause(ctx, wait); err != nil {
+			return nil, err
+		}
 	}
-	return data, err
 }
 
 func (b *block) request(u *unit) request {
-	return request{unit: u.Unit, table: b.table, address: b.address, count: b.count, timeout: u.Timeout}
+	return request{unit: u.Unit, table: b.table, address: b.address, count: b.count, timeout: u.Timeout, pause: u.Pause}
 }
 
 func (u *unit) decode(b *block, data []byte) {
@@ -202,14 +214,14 @@ func lost(err error) bool {
 }
 
 // Once reads every point of a device once, over a connection of its own.
-func Once(ctx context.Context, address string, d Device) ([]faultline.Sample, error) {
+func Once(ctx context.Context, address string, link Link, d Device) ([]faultline.Sample, error) {
 	a, err := ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
 	d.fill()
 	u := newUnit(d)
-	l := newLine(a, d.Timeout)
+	l := newLine(a, link)
 	if err := l.open(ctx); err != nil {
 		return nil, err
 	}

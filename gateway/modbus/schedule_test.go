@@ -44,7 +44,7 @@ func TestScheduleKeepsPhase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.dial = func(Address, time.Duration) line { return q }
+		b.dial = func(Address, Link) line { return q }
 		start := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour-time.Millisecond)
 		defer cancel()
@@ -76,7 +76,7 @@ func TestLatePollsAreCountedNotDoubled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.dial = func(Address, time.Duration) line { return q }
+		b.dial = func(Address, Link) line { return q }
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second-time.Millisecond)
 		defer cancel()
 		var n atomic.Int32
@@ -97,7 +97,7 @@ func TestBackPressureHoldsOnlyMemoryOfTwo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.dial = func(Address, time.Duration) line { return q }
+		b.dial = func(Address, Link) line { return q }
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		free := make(chan struct{})
@@ -136,7 +136,7 @@ func TestBackoffGrows(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.dial = func(Address, time.Duration) line { return q }
+		b.dial = func(Address, Link) line { return q }
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		var n atomic.Int32

@@ -2,59 +2,76 @@ package modbus
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"net"
-	"os"
 	"time"
-
-	"github.com/simonvetter/modbus"
-
-	"github.com/faultline-iot/faultline/gateway/profile"
 )
 
-// tcpLine is Modbus TCP through the library. Its transaction ids tell late answers apart within a
-// connection. It cannot be interrupted: a read ends at the latest after timeout. Its dial takes up to
-// 5 s, so the way is tried before with a dial that can be interrupted.
+// tcpLine is Modbus TCP, bare or in TLS. The framing is ours: the library cannot be interrupted, opens
+// no connection in time that can, knows no device identification, and wants a certificate of every
+// TLS client. Transaction ids tell late and repeated answers apart within a connection.
 type tcpLine struct {
-	target  string
-	timeout time.Duration // of every unit: the library has one per connection
-	client  *modbus.ModbusClient
-	packed  []byte
+	address Address
+	link    Link
+	conn    net.Conn
+	stop    func() bool // detaches conn from the context it was opened with
+	id      uint16
+	last    time.Time // of the last answer
+	out     [260]byte
+	in      [2 * 260]byte
+	r, w    int // of in
 }
 
-const probePause = 20 * time.Millisecond
+const maxSkipped = 64 // answers to other requests before the one to ours
 
 func (l *tcpLine) open(ctx context.Context) error {
-	if l.client != nil {
-		return errors.New("modbus line is open already") // a second Open leaks the first connection
+	if l.conn != nil {
+		return errors.New("modbus line is open already")
 	}
-	d := net.Dialer{Timeout: dialTimeout}
-	probe, err := d.DialContext(ctx, "tcp", l.target)
+	c, err := connect(ctx, l.address, l.link)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errNotConnected, err)
-	}
-	_ = probe.Close()
-	if err := pause(ctx, probePause); err != nil { // devices of one session must see it end first
 		return err
 	}
-	c, err := modbus.NewClient(&modbus.ClientConfiguration{URL: "tcp://" + l.target, Timeout: l.timeout, Logger: log.New(io.Discard, "", 0)})
-	if err == nil {
-		err = c.Open()
-	}
-	if err != nil {
-		return fmt.Errorf("%w: %w", errNotConnected, err)
-	}
-	l.client = c
+	l.conn, l.r, l.w = c, 0, 0
+	l.stop = context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	return nil
 }
 
+// connect dials a target on a network, and waits as long as the device wants to be left alone then.
+func connect(ctx context.Context, a Address, link Link) (net.Conn, error) {
+	network := "tcp"
+	if a.Scheme == "rtuoverudp" {
+		network = "udp"
+	}
+	dial, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(dial, network, a.Target)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNotConnected, err)
+	}
+	if a.Scheme == "tls" {
+		t := tls.Client(c, link.tls(a))
+		if err := t.HandshakeContext(dial); err != nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("%w: TLS: %w", errNotConnected, err)
+		}
+		c = t
+	}
+	if err := pause(ctx, link.ConnectPause); err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
 func (l *tcpLine) close() {
-	if l.client != nil {
-		_ = l.client.Close() // there is nothing to do about a connection that does not close
-		l.client = nil
+	if l.conn != nil {
+		l.stop()
+		_ = l.conn.Close() // there is nothing to do about a connection that does not close
+		l.conn = nil
 	}
 }
 
@@ -62,75 +79,88 @@ func (l *tcpLine) settle(context.Context) error { return nil } // transaction id
 func (l *tcpLine) settled() bool                { return true }
 
 func (l *tcpLine) read(ctx context.Context, r request) ([]byte, error) {
-	if l.client == nil {
-		return nil, errNotConnected
-	}
-	if err := ctx.Err(); err != nil {
+	pdu := [5]byte{functions[r.table]}
+	binary.BigEndian.PutUint16(pdu[1:], r.address)
+	binary.BigEndian.PutUint16(pdu[3:], r.count)
+	got, err := l.exchange(ctx, r.unit, pdu[:], r.timeout, r.pause)
+	if err != nil {
 		return nil, err
 	}
-	_ = l.client.SetUnitId(r.unit) // never fails
-	var data []byte
-	var bits []bool
-	var err error
-	switch r.table {
-	case profile.Coil:
-		bits, err = l.client.ReadCoils(r.address, r.count)
-	case profile.Discrete:
-		bits, err = l.client.ReadDiscreteInputs(r.address, r.count)
-	case profile.Holding:
-		data, err = l.client.ReadRawBytes(r.address, 2*r.count, modbus.HOLDING_REGISTER)
-	default:
-		data, err = l.client.ReadRawBytes(r.address, 2*r.count, modbus.INPUT_REGISTER)
-	}
-	if err != nil {
-		return nil, fromLibrary(err)
-	}
-	if r.table.Bits() {
-		data = l.pack(bits)
-	}
-	if len(data) != r.bytes() {
+	if len(got) != 2+r.bytes() || int(got[1]) != r.bytes() {
 		return nil, errDesync
 	}
-	return data, nil
+	return got[2:], nil
 }
 
-func (l *tcpLine) pack(bits []bool) []byte {
-	l.packed = append(l.packed[:0], make([]byte, (len(bits)+7)/8)...)
-	for i, b := range bits {
-		if b {
-			l.packed[i/8] |= 1 << (i % 8)
+// exchange sends a request's function and data and gives those of its answer, valid until the next call.
+func (l *tcpLine) exchange(ctx context.Context, unit uint8, pdu []byte, timeout, quiet time.Duration) ([]byte, error) {
+	if l.conn == nil {
+		return nil, errNotConnected
+	}
+	if quiet > 0 {
+		if err := pause(ctx, time.Until(l.last.Add(quiet))); err != nil {
+			return nil, err
 		}
 	}
-	return l.packed
-}
-
-var libraryExceptions = map[error]Exception{
-	modbus.ErrIllegalFunction: IllegalFunction, modbus.ErrIllegalDataAddress: IllegalAddress, modbus.ErrIllegalDataValue: IllegalValue,
-	modbus.ErrServerDeviceFailure: DeviceFailure, modbus.ErrAcknowledge: Acknowledge, modbus.ErrServerDeviceBusy: DeviceBusy,
-	modbus.ErrMemoryParityError: 8, modbus.ErrGWPathUnavailable: PathUnavailable, modbus.ErrGWTargetFailedToRespond: TargetSilent,
-}
-
-// fromLibrary gives the library's errors our types.
-func fromLibrary(err error) error {
-	var known modbus.Error
-	var code uint8
-	switch {
-	case errors.As(err, &known):
-		if e, ok := libraryExceptions[known]; ok {
-			return e
-		}
-		if known == modbus.ErrRequestTimedOut {
-			return os.ErrDeadlineExceeded
-		}
-		return fmt.Errorf("%w: %w", errDesync, known)
-	case scanCode(err, &code):
-		return Exception(code)
+	if err := l.conn.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, err
 	}
-	return err
+	if err := ctx.Err(); err != nil { // after SetDeadline, which would undo the deadline that ends with ctx
+		return nil, err
+	}
+	l.id++
+	binary.BigEndian.PutUint16(l.out[0:], l.id)
+	binary.BigEndian.PutUint16(l.out[4:], uint16(1+len(pdu)))
+	l.out[6] = unit
+	n := copy(l.out[7:], pdu)
+	if _, err := l.conn.Write(l.out[:7+n]); err != nil {
+		return nil, err
+	}
+	for range maxSkipped {
+		head, err := l.take(7)
+		if err != nil {
+			return nil, err
+		}
+		id, from, size := binary.BigEndian.Uint16(head), head[6], int(binary.BigEndian.Uint16(head[4:]))-1
+		if head[2] != 0 || head[3] != 0 || size < 2 || size > 253 {
+			return nil, errDesync
+		}
+		body, err := l.take(size)
+		if err != nil {
+			return nil, err
+		}
+		if id != l.id {
+			continue // an answer that came twice
+		}
+		l.last = time.Now()
+		switch {
+		case from != unit:
+			return nil, fmt.Errorf("%w: it is from unit %d", errDesync, from)
+		case body[0] == pdu[0]|0x80 && size == 2:
+			return nil, Exception(body[1])
+		case body[0] != pdu[0]:
+			return nil, fmt.Errorf("%w: it is of function %d", errDesync, body[0])
+		}
+		return body, nil
+	}
+	return nil, fmt.Errorf("%w: too many answers that nobody asked for", errDesync)
 }
 
-// scanCode finds the exceptions that the library has no error value for.
-func scanCode(err error, code *uint8) bool {
-	n, serr := fmt.Sscanf(err.Error(), "unknown exception code (%d)", code)
-	return serr == nil && n == 1
+// take gives the next n bytes before the deadline. They are valid until the next call but one.
+func (l *tcpLine) take(n int) ([]byte, error) {
+	if l.r+n > len(l.in) || l.r == l.w {
+		l.w = copy(l.in[:], l.in[l.r:l.w])
+		l.r = 0
+	}
+	for l.w-l.r < n {
+		k, err := l.conn.Read(l.in[l.w:])
+		if l.w += k; l.w-l.r >= n {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	l.r += n
+	return l.in[l.r-n : l.r], nil
 }
