@@ -1,9 +1,10 @@
 package modbus
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
+	"log"
 	"math"
 	"sync"
 	"testing"
@@ -225,8 +226,8 @@ func same(a, b faultline.Value) bool {
 	if a.Type() != faultline.TypeFloat || b.Type() != faultline.TypeFloat {
 		return a == b
 	}
-	x, _ := a.Float()
-	y, _ := b.Float()
+	x, _ := a.Number()
+	y, _ := b.Number()
 	return math.Abs(x-y) <= 1e-9*math.Max(1, math.Abs(y))
 }
 
@@ -246,13 +247,33 @@ func TestLibraryRoundTrip(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			d, want := fill(t, p)
-			server, err := sim.NewServer(&sim.ServerConfiguration{URL: "tcp://" + freePort(t), Timeout: time.Minute, MaxClients: 5}, d)
+			address := freePort(t)
+			server, err := sim.NewServer(&sim.ServerConfiguration{URL: "tcp://" + address, Timeout: time.Minute, MaxClients: 5, Logger: log.New(io.Discard, "", 0)}, d)
 			if err != nil {
 				t.Fatal(err)
 			}
+			if err := server.Start(); err != nil {
+				t.Fatal(err)
+			}
 			t.Cleanup(func() { _ = server.Stop() })
-			_ = server
+			f, _ := run(t, Config{Address: "tcp://" + address, Devices: []Device{{Position: "X-1", Unit: 1, Period: 50 * time.Millisecond, Profile: p}}})
+			got := map[string]faultline.Sample{}
+			f.wait(t, 0, "the last point", func(frame faultline.Frame) bool {
+				for _, s := range frame.Samples {
+					got[s.Point] = s
+				}
+				return len(got) == len(p.Points)
+			})
+			for point, v := range want {
+				if s := got[point]; !s.Quality.IsGood() || !same(s.Value, v) {
+					t.Errorf("%s: %v %s, want %v", point, s.Value, s.Quality, v)
+				}
+			}
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			if registers, bits, _ := p.Modbus.Limits(); d.registers > registers || d.bits > bits {
+				t.Errorf("reads of %d registers and %d bits: the device answers at most %d and %d", d.registers, d.bits, registers, bits)
+			}
 		})
 	}
-	_ = context.Background
 }

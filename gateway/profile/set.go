@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/faultline-iot/faultline"
-	"github.com/faultline-iot/faultline/internal/document"
 )
 
 //go:embed library/*.yaml
@@ -31,6 +30,7 @@ func Library() (*Set, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the profile library: %w", err)
 	}
+	var drafts []*draft
 	var errs []error
 	for _, file := range files {
 		data, err := library.ReadFile(file)
@@ -38,24 +38,27 @@ func Library() (*Set, error) {
 			errs = append(errs, fmt.Errorf("read profile %s: %w", file, err))
 			continue
 		}
-		p, err := Decode(file, data)
-		if err == nil && p.Name+".yaml" != path.Base(file) {
-			err = fmt.Errorf("%s: name is %q: a file of the library is named for its profile", file, p.Name)
+		d, err := decodeDraft(file, data)
+		if err == nil && d.Name+".yaml" != path.Base(file) {
+			err = fmt.Errorf("%s: name is %q: a file of the library is named for its profile", file, d.Name)
 		}
-		if err == nil {
-			err = s.Add(p)
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
-		errs = append(errs, err)
+		drafts = append(drafts, d)
 	}
-	return s, errors.Join(errs...)
+	return s, errors.Join(append(errs, s.addAll(drafts)...)...)
 }
 
 // Load adds the profiles in files to the library; one with the name of a library profile replaces it.
+// A profile may extend one of the library or of another file.
 func Load(files ...string) (*Set, error) {
 	s, err := Library()
 	if err != nil {
 		return nil, err
 	}
+	var drafts []*draft
 	var errs []error
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -63,33 +66,14 @@ func Load(files ...string) (*Set, error) {
 			errs = append(errs, fmt.Errorf("read profile: %w", err))
 			continue
 		}
-		p, err := Decode(file, data)
-		if err == nil {
-			delete(s.byName, p.Name)
-			err = s.Add(p)
-		}
+		d, err := decodeDraft(file, data)
 		if err != nil {
 			errs = append(errs, err)
+			continue
 		}
+		drafts = append(drafts, d)
 	}
-	return s, errors.Join(errs...)
-}
-
-// Decode reads one profile from YAML; file is named in errors. The error lists all that is wrong.
-func Decode(file string, data []byte) (*Profile, error) {
-	p := new(Profile)
-	d, err := document.Decode(file, data, p)
-	if d == nil {
-		return nil, err
-	}
-	p.check(d.Problems())
-	if err := d.Problems().Err(); err != nil {
-		return nil, err
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
+	return s, errors.Join(append(errs, s.addAll(drafts)...)...)
 }
 
 // Add adds a valid profile. It is refused if its name is taken, or if it disagrees with another
