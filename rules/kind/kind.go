@@ -55,13 +55,15 @@ type Verdict struct {
 // Settings are what a rule's author writes for its kind. Each kind uses some of them; the others
 // must be left out.
 type Settings struct {
-	Limits     Limits             `yaml:"limits"`     // threshold: in the point's unit
-	Severities Severities         `yaml:"severities"` // threshold: of each limit
-	DeadBand   float64            `yaml:"dead_band"`  // threshold: how far back inside a limit is normal again, in the point's unit
+	Limits     Limits             `yaml:"limits"`     // threshold, rate, counter: in the point's unit
+	Severities Severities         `yaml:"severities"` // of each limit
+	DeadBand   float64            `yaml:"dead_band"`  // how far back inside a limit is normal again; stuck: what does not count as moving
 	Severity   faultline.Severity `yaml:"severity"`   // of what is found, where a kind has only one
-	After      time.Duration      `yaml:"after"`      // silence: how long without a usable sample
+	After      time.Duration      `yaml:"after"`      // silence: how long without a usable sample; stuck, duration: how long is too long
+	Within     time.Duration      `yaml:"within"`     // rate, counter, duration: the window that is looked at
+	Per        time.Duration      `yaml:"per"`        // rate: the time that limits are for; 1h if left out
 	Every      float64            `yaml:"every"`      // meter: in the point's unit; filled from the plan
-	Is         []string           `yaml:"is"`         // state: texts or numbers of values, or of bits of a word
+	Is         []string           `yaml:"is"`         // state, duration, counter: texts or numbers of values, or of bits of a word
 }
 
 // Type describes a kind: how its settings are checked and its rules made.
@@ -82,7 +84,7 @@ type Type struct {
 }
 
 // Types lists every kind.
-var Types = []Type{thresholdType, silenceType, meterType, stateType}
+var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType}
 
 // Find gives the type of that name, or nil.
 func Find(name string) *Type {
@@ -101,7 +103,7 @@ func (t *Type) Unused(s *Settings) []string {
 		is  bool
 	}{
 		{"limits", s.Limits != Limits{}}, {"severities", s.Severities != Severities{}}, {"dead_band", s.DeadBand != 0},
-		{"severity", s.Severity != 0}, {"after", s.After != 0}, {"every", s.Every != 0}, {"is", len(s.Is) > 0},
+		{"severity", s.Severity != 0}, {"after", s.After != 0}, {"within", s.Within != 0}, {"per", s.Per != 0}, {"every", s.Every != 0}, {"is", len(s.Is) > 0},
 	}
 	var unused []string
 	for _, f := range set {

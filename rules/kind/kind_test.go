@@ -45,6 +45,12 @@ var subjects = []struct {
 	{"text", "state", kind.Settings{Is: []string{"on_battery", "battery_low"}}, ups, func(r *rand.Rand) faultline.Value {
 		return faultline.String([]string{"online", "on_battery", "battery_low", "?"}[r.IntN(4)])
 	}},
+	{"rate", "rate", kind.Settings{Limits: kind.Limits{Low: f(-1000), High: f(1000)}, Within: 10 * time.Minute}, heat, func(r *rand.Rand) faultline.Value { return faultline.Float(r.Float64() * 1000) }},
+	{"stuck", "stuck", kind.Settings{After: 5 * time.Second, DeadBand: 0.5}, heat, func(r *rand.Rand) faultline.Value { return faultline.Float(float64(r.IntN(20) / 19)) }},
+	{"duration without a break", "duration", kind.Settings{Is: []string{"tripped"}, After: 2 * time.Second}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
+	{"duration in a window", "duration", kind.Settings{Is: []string{"tripped"}, After: 4 * time.Second, Within: time.Minute}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
+	{"counter of a meter", "counter", kind.Settings{Limits: kind.Limits{High: f(100), HighHigh: f(200)}, Within: time.Minute, DeadBand: 5}, hours, func(r *rand.Rand) faultline.Value { return faultline.Float(float64(r.IntN(40))) }},
+	{"counter of starts", "counter", kind.Settings{Limits: kind.Limits{High: f(3)}, Within: time.Minute, Is: []string{"running"}}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
 }
 
 func make1(t testing.TB, name string, s *kind.Settings, p *faultline.Point) kind.Kind {
@@ -302,6 +308,14 @@ func TestSettings(t *testing.T) {
 		{"state", kind.Settings{Is: []string{"a"}}, nil},
 		{"state", kind.Settings{Severities: kind.Severities{High: 1}}, []string{"is: is missing", "unused: severities"}},
 		{"state", kind.Settings{Is: []string{" "}}, []string{"entry 1 is empty"}},
+		{"rate", kind.Settings{Limits: kind.Limits{High: f(1)}, Within: time.Hour, Per: time.Hour}, nil},
+		{"rate", kind.Settings{}, []string{"limits: is missing", "within: is missing"}},
+		{"stuck", kind.Settings{After: time.Hour}, nil},
+		{"stuck", kind.Settings{DeadBand: -1, Within: time.Hour}, []string{"after: is missing", "dead_band: must not", "unused: within"}},
+		{"duration", kind.Settings{Is: []string{"a"}, After: time.Hour}, nil},
+		{"duration", kind.Settings{After: time.Hour, Within: time.Minute}, []string{"is: is missing", "within: 1m0s: use more than after"}},
+		{"counter", kind.Settings{Limits: kind.Limits{High: f(1)}, Within: time.Hour}, nil},
+		{"counter", kind.Settings{Limits: kind.Limits{Low: f(1)}}, []string{"high and high_high only", "within: is missing"}},
 	} {
 		var got []string
 		typ := kind.Find(c.kind)
@@ -339,6 +353,10 @@ func TestMisfits(t *testing.T) {
 		{"state", kind.Settings{Is: []string{"x"}}, heat, "float"},
 		{"state", kind.Settings{Is: []string{"exploded"}}, mode, `no state "exploded"; it has "off", "running", "tripped"`},
 		{"state", kind.Settings{Is: []string{"64"}}, word, "not one of 0 to 62"},
+		{"rate", kind.Settings{Within: time.Hour}, ups, "needs numbers"},
+		{"stuck", kind.Settings{After: time.Hour}, word, "a word of bits"},
+		{"duration", kind.Settings{Is: []string{"x"}}, heat, "float"},
+		{"counter", kind.Settings{Within: time.Hour}, nil, "needs a point"},
 	} {
 		if _, err := kind.Find(c.kind).New(&c.s, c.point); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s on %v: got %v, want %q", c.kind, c.point, err, c.want)
