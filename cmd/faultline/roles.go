@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/api"
+	"github.com/faultline-iot/faultline/gateway"
+	"github.com/faultline-iot/faultline/ingest"
+	"github.com/faultline-iot/faultline/internal/bus"
+	"github.com/faultline-iot/faultline/rules"
+)
+
+// checkRoles refuses combinations that could not work, before anything is opened.
+func (n *node) checkRoles() error {
+	c := n.cfg
+	embeddedStore := c.storeURL() == ""
+	switch {
+	case len(n.roles) == 0:
+		return errors.New("no role to run")
+	case n.has(roleGateway) && len(n.localGateways()) == 0 && len(n.roles) == 1:
+		return errors.New("the configuration has no gateway to run here: list one under gateways")
+	case !n.central() && c.Hub.URL == "":
+		return errors.New("a gateway alone needs hub.url: the address of the hub that it forwards to")
+	case n.central() && embeddedStore && !(n.has(roleIngest) && n.has(roleRules) && n.has(roleAPI)):
+		return errors.New("SQLite serves one process: run ingest, rules and api together, or set store.url to a PostgreSQL")
+	case n.central() && c.Influx.URL == "" && n.has(roleIngest) != n.has(roleAPI):
+		return errors.New("the embedded InfluxDB serves one process: run ingest and api together, or set influx.url")
+	case n.central() && c.Hub.URL == "" && !(n.has(roleIngest) && n.has(roleRules) && n.has(roleAPI)):
+		return errors.New("the embedded hub stands in the process of ingest, rules and api: run them together, or set hub.url")
+	}
+	return nil
+}
+
+// recentFrames is how many of its last stored frames a gateway looks at when it starts: enough to know
+// a message again that its sender repeats because the acknowledgement was lost.
+const recentFrames = 2000
+
+// startGateways starts each gateway of this process: straight to the hub where the hub is here, else
+// through an edge stream of its own.
+func (n *node) startGateways(ctx context.Context, fail func(error)) error {
+	poll, pollCtx := n.begin(ctx, roleGateway) // ends before forwarding does
+	forward, forwardCtx := n.begin(ctx, "uplink")
+	for _, g := range n.localGateways() {
+		var writer *bus.Publisher
+		var err error
+		live := func(f faultline.Frame) { _ = n.conn.PublishLive(f) } // not stored: the next one comes within a second
+		if n.hub != nil {
+			writer, err = n.hub.Publisher(ctx, g.Site, g.ID)
+		} else {
+			writer, live, err = n.startEdge(ctx, g, func(what string, f func(context.Context) error) { forward.run(forwardCtx, fail, what, f) })
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", g.ID, err)
+		}
+		n.writers = append(n.writers, writer)
+		gw, err := gateway.New(gateway.Options{
+			Config: g, Profiles: n.cfg.profiles, Sink: countingSink{writer, &n.samples}, Version: buildVersion(),
+			Live:     live,
+			Recent:   func(ctx context.Context) ([]faultline.Frame, error) { return writer.Recent(ctx, recentFrames) },
+			Log:      n.log,
+			Registry: prometheus.WrapRegistererWith(prometheus.Labels{"gateway": g.ID}, n.registry),
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", g.ID, err)
+		}
+		poll.run(pollCtx, fail, "gateway "+g.ID, gw.Run)
+	}
+	return nil
+}
+
+func (n *node) startIngest(ctx context.Context, fail func(error)) error {
+	s, sctx := n.begin(ctx, roleIngest)
+	in, err := ingest.New(ingest.Config{
+		Partitions: n.partitions(), Owner: n.owner(), Hub: n.hub, Store: ingest.SQL(n.store), Influx: n.influx,
+		Retention: n.cfg.Influx.Retention, Log: n.log, Registry: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	s.run(sctx, fail, roleIngest, in.Run)
+	return nil
+}
+
+func (n *node) startRules(ctx context.Context, fail func(error)) error {
+	s, sctx := n.begin(ctx, roleRules)
+	engine, err := rules.New(rules.Options{
+		Source: n.hub, Store: rules.SQL(n.store), Set: n.cfg.rules, Publish: n.conn.PublishEvent, Owner: n.owner(),
+		Log: n.log, Registry: n.registry,
+	})
+	if err != nil {
+		return err
+	}
+	s.run(sctx, fail, roleRules, engine.Run)
+	return nil
+}
+
+func (n *node) startAPI(ctx context.Context, fail func(error)) error {
+	s, sctx := n.begin(ctx, roleAPI)
+	var err error
+	n.api, err = api.New(api.Options{
+		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn,
+		Checks: map[string]func(context.Context) error{"hub": n.checkHub},
+		Log:    n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
+	})
+	if err != nil {
+		return err
+	}
+	s.run(sctx, fail, roleAPI, n.api.Run)
+	return nil
+}
+
+func (n *node) checkHub(context.Context) error {
+	if !n.conn.Connected() {
+		return errors.New("no connection to the hub")
+	}
+	return nil
+}
+
+// introduce says where to look, as the role api starts.
+func (n *node) introduce(say func(format string, args ...any)) {
+	if n.api == nil {
+		return
+	}
+	say("console: %s", n.api.URL())
+	if n.api.NeedsLogin() {
+		say("log in once, within an hour, with: %s", n.api.LoginLink(time.Hour))
+	}
+}
+
+func (n *node) partitions() []int {
+	out := make([]int, n.hub.Partitions())
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// owner names this process in leases. SQLite lets one process in, so whoever opens it goes on at once
+// with the leases of the one before.
+func (n *node) owner() string {
+	if n.cfg.storeURL() == "" {
+		return "local"
+	}
+	host, _ := os.Hostname()
+	b := make([]byte, 4)
+	_, _ = rand.Read(b) // never fails
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), hex.EncodeToString(b))
+}
+
+// splitRoles reads "gateway,ingest"; empty means all.
+func splitRoles(s string) ([]string, error) {
+	if s == "" || s == "all" {
+		return allRoles, nil
+	}
+	var out []string
+	for r := range strings.SplitSeq(s, ",") {
+		r = strings.TrimSpace(r)
+		if !slices.Contains(allRoles, r) {
+			return nil, fmt.Errorf("no role %q: use %s", r, strings.Join(allRoles, ", "))
+		}
+		if !slices.Contains(out, r) {
+			out = append(out, r)
+		}
+	}
+	return out, nil
+}
