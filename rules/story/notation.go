@@ -94,7 +94,7 @@ func parseWord(word string, every time.Duration) (segment, int, error) {
 		}
 		return finish(segment{text: text}, rest, every)
 	}
-	if rest, ok := strings.CutPrefix(word, "_"); ok && (rest == "" || rest[0] == 'x') {
+	if rest, ok := strings.CutPrefix(word, "_"); ok && (rest == "" || rest[0] == 'x' || rest[0] == '?') {
 		return finish(segment{none: true}, rest, every)
 	}
 	if length := number(word); length > 0 {
