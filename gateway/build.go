@@ -31,7 +31,7 @@ func (g *Gateway) configured() []configured {
 	out := make([]configured, 0, len(g.opt.Config.Devices))
 	for i := range g.opt.Config.Devices {
 		d := &g.opt.Config.Devices[i]
-		if p, err := g.opt.Profiles.Get(d.Profile); err == nil { // New has checked it
+		if p, err := d.Points(g.opt.Profiles); err == nil { // New has checked it
 			out = append(out, configured{d, p})
 		}
 	}

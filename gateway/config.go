@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -35,6 +36,9 @@ type Device struct {
 	Period   time.Duration `yaml:"period,omitempty"`  // between polls; default 1 s
 	Timeout  time.Duration `yaml:"timeout,omitempty"` // of one read; default 1 s
 	Pause    time.Duration `yaml:"pause,omitempty"`   // between an answer and the next request, for slow devices
+
+	// By point: what differs at this device from its profile.
+	Overrides map[string]profile.Override `yaml:"overrides,omitempty"`
 
 	// Of the connection, so devices that share an address share these too.
 	Connections  int           `yaml:"connections,omitempty"`   // at once; default 1
@@ -126,12 +130,28 @@ func (c *Config) Validate(to Problems, path string, profiles *profile.Set) {
 	c.MQTT.validate(to, func(f string) string { return at("mqtt.%s", f) })
 }
 
+// Points gives the profile of a valid device with what differs at it.
+func (d *Device) Points(profiles *profile.Set) (*profile.Profile, error) {
+	p, err := profiles.Get(d.Profile)
+	if err != nil {
+		return nil, err
+	}
+	var list problemList
+	p = p.With(d.Overrides, list.Add)
+	if len(list) > 0 {
+		return nil, fmt.Errorf("%w: overrides of position %s: %w", faultline.ErrInvalid, d.Position, errors.Join(list...))
+	}
+	return p, nil
+}
+
 func (c *Config) device(to Problems, d *Device, field func(string) string, profiles *profile.Set) {
 	var p *profile.Profile
 	if profiles != nil {
 		var err error
 		if p, err = profiles.Get(d.Profile); err != nil {
 			to.Add(field("profile"), "%s", err)
+		} else {
+			p.With(d.Overrides, func(path, format string, args ...any) { to.Add(field("overrides."+path), format, args...) })
 		}
 	} else if d.Profile == "" {
 		to.Add(field("profile"), "missing")

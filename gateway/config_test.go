@@ -63,6 +63,7 @@ devices:
   - {position: B, profile: two, address: "10.0.0.1:502", unit: 300, period: 1ms, timeout: 2h, topic: t}
   - {position: C, profile: json, address: "tcp://x"}
   - {position: D, profile: json, topic: "a/#", username: nobody, broker: gone}
+  - {position: E, profile: two, address: "tcp://x", overrides: {speed: {scale: 2}}}
 mqtt:
   listen: 0.0.0.0:1883
   users:
@@ -83,7 +84,7 @@ mqtt:
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		"gw.yaml:1: id:", "gw.yaml:2: site:", "gw.yaml:4: devices[0].address:", "gw.yaml:5: devices[1].position:", "devices[1].profile:", "there are: json, sim-",
+		"gw.yaml:1: id:", "gw.yaml:2: site:", "gw.yaml:4: devices[0].address:", "gw.yaml:5: devices[1].position:", "devices[1].profile:", "faultline profiles lists all", "gw.yaml:9: devices[5].overrides.speed: profile two has no such point",
 		"devices[2].address:", "devices[2].unit:", "devices[2].period:", "devices[2].timeout:", "devices[2].topic:", "devices[3].address:",
 		"devices[4].topic:", "devices[4].username:", "devices[4].broker:", "mqtt.listen:", "mqtt.users[0].name:", "mqtt.users[0].password_file:", "mqtt.users[1].password_file:",
 		"mqtt.brokers[0].url:", "mqtt.brokers[1].name:", "mqtt.brokers[1].url:", "mqtt.brokers[1].password_file:",
@@ -97,5 +98,30 @@ mqtt:
 	}
 	if _, err := document.Decode("gw.yaml", []byte("id: a\nmqtt: {users: [{name: x, password: y}]}"), &c); err == nil {
 		t.Error("a password in the document was taken")
+	}
+}
+
+// What differs at a device reaches the driver of that device and no other.
+func TestOverridesReachTheDriver(t *testing.T) {
+	var c Config
+	if _, err := document.Decode("gw.yaml", []byte(`id: gw
+site: plant
+devices:
+  - {position: A, profile: two, address: "tcp://10.0.0.1", overrides: {a: {scale: 0.04, range: [0, 600]}}}
+  - {position: B, profile: two, address: "tcp://10.0.0.2"}
+`), &c); err != nil {
+		t.Fatal(err)
+	}
+	g, err := New(Options{Config: c, Profiles: profiles(t), Sink: newStore()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, d := range g.configured() {
+		v, q := d.profile.Points[0].Convert(1000)
+		got = append(got, fmt.Sprintf("%s %s %s", d.Position, v, q))
+	}
+	if got, want := strings.Join(got, "; "), "A 40 good; B 1000 good"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -99,7 +99,7 @@ func New(opt Options) (*Gateway, error) {
 	g.metrics = newMetrics(opt.Registry, g.clock.uncertain)
 	for i := range opt.Config.Devices {
 		d := &opt.Config.Devices[i]
-		p, err := opt.Profiles.Get(d.Profile)
+		p, err := d.Points(opt.Profiles)
 		if err != nil {
 			return nil, err
 		}

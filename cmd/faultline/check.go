@@ -81,7 +81,10 @@ func readAll(ctx context.Context, cfg *Config, out io.Writer) error {
 	var silent []string
 	for _, g := range cfg.Gateways {
 		for _, d := range g.Devices {
-			p, _ := cfg.profiles.Get(d.Profile)
+			p, err := d.Points(cfg.profiles)
+			if err != nil {
+				return err
+			}
 			if !p.UsesModbus() {
 				fmt.Fprintf(out, "\n%s speaks when it wants to (MQTT): not read\n", d.Position)
 				continue

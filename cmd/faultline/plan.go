@@ -49,7 +49,7 @@ func showBus(cfg *Config, name string, devices []gateway.Device, answer time.Dur
 	fmt.Fprintln(w, "  POSITION\tUNIT\tEVERY\tREAD\tPOINTS\tWANTED\tFETCHED\tTAKES")
 	load := 0.0 // of the bus: time that reads take in time that passes
 	for _, d := range devices {
-		p, err := cfg.profiles.Get(d.Profile)
+		p, err := d.Points(cfg.profiles)
 		if err != nil {
 			return err
 		}

@@ -44,8 +44,14 @@ func TestLibraryLoads(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := s.Get("sim-pump@99"); err == nil || !strings.Contains(err.Error(), "sim-chiller") {
-		t.Errorf("an unknown version must be refused and name what there is: %v", err)
+	for name, want := range map[string]string{
+		"sim-pump@99": "sim-pump has version 1",
+		"SDM630":      "there are: eastron-sdm630;",
+		"pm":          "not found; faultline profiles lists all",
+	} {
+		if _, err := s.Get(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s must be refused and the error name what there is: %v", name, err)
+		}
 	}
 }
 

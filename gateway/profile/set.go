@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"embed"
 	"errors"
 	"fmt"
@@ -107,14 +108,40 @@ func (s *Set) Add(p *Profile) error {
 	return nil
 }
 
-// Get finds a profile by "name" or "name@version".
+// Get finds a profile by "name" or "name@version". The error names those that are alike.
 func (s *Set) Get(name string) (*Profile, error) {
 	base, version, versioned := strings.Cut(name, "@")
 	p := s.byName[base]
-	if p == nil || versioned && p.Version != version {
-		return nil, fmt.Errorf("profile %q: %w; there are: %s", name, faultline.ErrNotFound, strings.Join(s.Names(), ", "))
+	switch {
+	case p == nil:
+		return nil, fmt.Errorf("profile %q: %w; %s", name, faultline.ErrNotFound, s.alike(base))
+	case versioned && p.Version != version:
+		return nil, fmt.Errorf("profile %q: %w: %s has version %s", name, faultline.ErrNotFound, base, p.Version)
 	}
 	return p, nil
+}
+
+// alike names the profiles that share most with a name that is none: parts of three letters.
+func (s *Set) alike(name string) string {
+	const most = 5
+	shared := map[string]int{}
+	name = strings.ToLower(name)
+	for known := range s.byName {
+		for i := 0; i+3 <= len(name); i++ {
+			if strings.Contains(known, name[i:i+3]) {
+				shared[known]++
+			}
+		}
+	}
+	best := slices.SortedFunc(maps.Keys(shared), func(a, b string) int {
+		return cmp.Or(cmp.Compare(shared[b], shared[a]), cmp.Compare(a, b))
+	})
+	best = slices.DeleteFunc(best, func(known string) bool { return 3*shared[known] < len(name)-2 }) // less than a third
+	const all = "faultline profiles lists all"
+	if len(best) == 0 {
+		return all
+	}
+	return "there are: " + strings.Join(best[:min(most, len(best))], ", ") + "; " + all
 }
 
 // Names lists the profiles, sorted.
