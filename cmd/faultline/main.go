@@ -26,6 +26,7 @@ var commands = []command{
 	{"init", "[ADDRESS]", "make a configuration for a first device and show its live values", initCommand},
 	{"profiles", "[NAME]", "list the device profiles, or show one", profilesCommand},
 	{"test", "FILES…", "play tests of rules: series in short notation, and the alarms and tickets expected", testCommand},
+	{"scan", "ADDRESS [-profile all]", "find out what is behind a Modbus address, reading only", scanCommand},
 	{"version", "", "print the version", version},
 }
 

@@ -270,3 +270,54 @@ var crcTable = func() (t [256]uint16) {
 	}
 	return t
 }()
+
+// rawGap is the silence that ends an answer of unknown length.
+const rawGap = 50 * time.Millisecond
+
+// raw asks for a function whose answers have no length that is known before: it is what comes until the
+// line is silent. Only a scan, which polls nothing, may use it; an error means that the line must be
+// closed.
+func (l *rtuLine) raw(ctx context.Context, unit uint8, pdu []byte, timeout time.Duration) ([]byte, error) {
+	if l.port == nil {
+		return nil, errNotConnected
+	}
+	if err := l.listen(max(l.silence, repeatQuiet)); err != nil {
+		return nil, err
+	}
+	l.fresh = false
+	if err := l.port.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	out := append([]byte{unit}, pdu...)
+	if _, err := l.port.Write(binary.LittleEndian.AppendUint16(out, crc16(out))); err != nil {
+		return nil, err
+	}
+	n := 0
+	for n < len(l.in) {
+		k, err := l.port.Read(l.in[n:])
+		n += k
+		if errors.Is(err, os.ErrDeadlineExceeded) && n > 0 {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := l.port.SetDeadline(time.Now().Add(rawGap)); err != nil {
+			return nil, err
+		}
+	}
+	b := l.in[:n]
+	if n < 5 || binary.LittleEndian.Uint16(b[n-2:]) != crc16(b[:n-2]) || b[0] != unit || b[1]&0x7F != pdu[0] {
+		return nil, errDesync
+	}
+	if b[1]&0x80 != 0 {
+		return nil, Exception(b[2])
+	}
+	return b[1 : n-2], nil
+}
