@@ -28,6 +28,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx":                {"internal/store/..."},
 	"github.com/pressly/goose":            {"internal/store/..."},
 	"go.yaml.in/yaml":                     {"internal/document", "firmware-sim/..."},
+	"github.com/expr-lang/expr":           {"rules/kind"},
 }
 
 // pure packages are functions of samples and time.

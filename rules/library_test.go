@@ -175,7 +175,7 @@ func TestLibraryAgainstTheSimulator(t *testing.T) {
 				if pass[2][0] == 'b' {
 					beyond = v - 0.01
 				}
-				k, err := a.rule.of.New(&a.rule.Settings, a.point)
+				k, _, err := a.rule.of.Make(&a.rule.Settings, a.point, p.Points)
 				if err != nil {
 					t.Fatal(err)
 				}

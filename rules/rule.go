@@ -131,7 +131,7 @@ func (r *Rule) validateKind(report func(field, format string, args ...any), plan
 	for _, field := range r.of.Unused(&r.Settings) {
 		report(field, "is not used by a %s rule", r.Kind)
 	}
-	if r.Point == "" && !r.of.Asset && r.Kind != "meter" {
+	if r.Point == "" && !r.of.Asset && r.of.Fit == nil && r.Kind != "meter" {
 		report("point", "is missing: a %s rule watches a point", r.Kind)
 	}
 	if r.AssetKind == GatewayKind && (r.Kind != "silence" || r.Point != "") {
@@ -159,7 +159,14 @@ func (r *Rule) validateKind(report func(field, format string, args ...any), plan
 		}
 		r.Point, r.Every = plan.Meter, plan.Every
 	}
+	if r.of.Fit != nil && r.Point == "*" {
+		report("point", "an expression names its points itself")
+	}
+	if gated := r.While != "" || len(r.Hours) > 0 || r.Inhibit != 0; gated && (r.Kind == "meter" || r.AssetKind == GatewayKind) {
+		report("while", "conditions go with neither meters nor gateways")
+	}
 	r.of.Check(&r.Settings, report)
+	r.Gate.Check(report)
 }
 
 func (r *Rule) joinWithin() time.Duration {

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"path"
 	"slices"
@@ -179,6 +180,18 @@ type attachment struct {
 	rule  *Rule
 	point *faultline.Point // nil: the asset
 	kind  kind.Kind
+	watch []string // the points whose samples it must see
+}
+
+// shape names the form of the kind's state: one that was saved in another form is of no use.
+func (a *attachment) shape() string {
+	s := &a.rule.Settings
+	if s.Expr == "" && s.While == "" && s.Inhibit == 0 && len(s.Hours) == 0 {
+		return a.rule.Kind
+	}
+	h := fnv.New64a()
+	_, _ = fmt.Fprint(h, s.Expr, "\x00", s.While, "\x00", s.Hours)
+	return fmt.Sprintf("%s#%x", a.rule.Kind, h.Sum64())
 }
 
 // attach finds what applies to a position, and says what was meant to but cannot. The attachments
@@ -189,12 +202,23 @@ func (s *Set) attach(p *faultline.Position) (list []attachment, misfits []string
 			continue
 		}
 		add := func(name string, point *faultline.Point) {
-			k, err := r.of.New(&r.Settings, point)
+			k, watch, err := r.of.Make(&r.Settings, point, p.Points)
+			if errors.Is(err, kind.ErrAbsent) && len(r.Positions) == 0 {
+				return // models of one kind differ in what they measure
+			}
 			if err != nil {
 				misfits = append(misfits, fmt.Sprintf("rule %s does not fit %s/%s: %s", r.ID, p.Site, p.ID, plain(err)))
 				return
 			}
-			list = append(list, attachment{name, r, point, k})
+			if point == nil && r.of.Fit != nil {
+				for i := range p.Points {
+					if p.Points[i].Name == watch[0] {
+						point = &p.Points[i] // evidence and pictures show the first one
+						break
+					}
+				}
+			}
+			list = append(list, attachment{name, r, point, k, watch})
 		}
 		found := r.Point == ""
 		if found {

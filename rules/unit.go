@@ -31,6 +31,7 @@ type unit struct {
 	points  map[string]*watched
 	asset   []*instance // that see one usable sample of every frame
 	ticking []*instance
+	framed  []framedRule
 
 	silences []*instance // rules on the silence of the asset as a whole: while one is active, it is down
 	life     life        // what keeps its alarms from people
@@ -45,6 +46,12 @@ type unit struct {
 type watched struct {
 	ring  ring
 	rules []*instance
+}
+
+// framedRule is a rule that judges at the end of a frame.
+type framedRule struct {
+	*instance
+	kind kind.Framed
 }
 
 // instance is one rule on one position.
@@ -84,13 +91,16 @@ func newUnit(set *Set, p *faultline.Position) (*unit, []string) {
 	for _, a := range attached {
 		i := &instance{attachment: a}
 		u.rules = append(u.rules, i)
-		if a.point != nil {
-			w := u.points[a.point.Name]
+		for _, name := range a.watch {
+			w := u.points[name]
 			if w == nil {
 				w = &watched{}
-				u.points[a.point.Name] = w
+				u.points[name] = w
 			}
 			w.rules = append(w.rules, i)
+		}
+		if framed, ok := a.kind.(kind.Framed); ok {
+			u.framed = append(u.framed, framedRule{i, framed})
 		}
 		if a.rule.of.Asset {
 			u.asset = append(u.asset, i)
@@ -150,6 +160,9 @@ func (u *unit) frame(id faultline.FrameID, f *faultline.Frame, now time.Time, ou
 		for _, r := range u.asset {
 			out = u.judge(out, r, r.kind.Observe(f.Time, usable), f.Time, now, late)
 		}
+	}
+	for _, r := range u.framed {
+		out = u.judge(out, r.instance, r.kind.EndFrame(f.Time), f.Time, now, late)
 	}
 	if !late {
 		out = u.caughtUp(now, out)
@@ -309,7 +322,7 @@ func (u *unit) snapshot() ([]byte, error) {
 	var scratch []byte
 	for _, r := range u.rules {
 		dst = appendString(dst, r.name)
-		dst = appendString(dst, r.rule.Kind)
+		dst = appendString(dst, r.shape())
 		scratch = r.kind.Snapshot(scratch[:0])
 		dst = appendBytes(dst, scratch)
 		scratch = r.machine.snapshot(scratch[:0])
@@ -393,7 +406,7 @@ func (u *unit) restore(state []byte) (orphans []faultline.Alarm, err error) {
 		if err := u.restoreWaiting(r, waitsState); err != nil {
 			return nil, err
 		}
-		if r.rule.Kind != kindName {
+		if r.shape() != kindName {
 			continue
 		}
 		if err := r.kind.Restore(kindState); err != nil {

@@ -32,6 +32,13 @@ type Kind interface {
 	Restore(state []byte) error
 }
 
+// Framed is a kind that judges when all samples of a frame are known. EndFrame follows the last Observe
+// of the frame's time; state is carried over between frames only.
+type Framed interface {
+	Kind
+	EndFrame(at time.Time) Verdict
+}
+
 // Judgement is what can be said of a condition at a moment.
 type Judgement uint8
 
@@ -64,6 +71,9 @@ type Settings struct {
 	Per        time.Duration      `yaml:"per"`        // rate: the time that limits are for; 1h if left out
 	Every      float64            `yaml:"every"`      // meter: in the point's unit; filled from the plan
 	Is         []string           `yaml:"is"`         // state, duration, counter: texts or numbers of values, or of bits of a word
+	Expr       string             `yaml:"expr"`       // expression: what is bad, over the names of the asset's points
+
+	Gate `yaml:",inline"` // of any kind
 }
 
 // Type describes a kind: how its settings are checked and its rules made.
@@ -79,12 +89,15 @@ type Type struct {
 	New func(s *Settings, p *faultline.Point) (Kind, error)
 	// Limits lists the lines to draw; may be nil.
 	Limits func(s *Settings) []faultline.Limit
-	Ticks  bool // wants Tick
-	Asset  bool // may do without a point; sees one usable sample of every frame
+	// Fit makes, instead of New, a rule over several points of an asset and names those that it needs.
+	// The error is ErrAbsent if the asset does not have one of them.
+	Fit   func(s *Settings, points []faultline.Point) (k Kind, watch []string, err error)
+	Ticks bool // wants Tick
+	Asset bool // may do without a point; sees one usable sample of every frame
 }
 
 // Types lists every kind.
-var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType}
+var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType, expressionType}
 
 // Find gives the type of that name, or nil.
 func Find(name string) *Type {
@@ -103,7 +116,7 @@ func (t *Type) Unused(s *Settings) []string {
 		is  bool
 	}{
 		{"limits", s.Limits != Limits{}}, {"severities", s.Severities != Severities{}}, {"dead_band", s.DeadBand != 0},
-		{"severity", s.Severity != 0}, {"after", s.After != 0}, {"within", s.Within != 0}, {"per", s.Per != 0}, {"every", s.Every != 0}, {"is", len(s.Is) > 0},
+		{"severity", s.Severity != 0}, {"after", s.After != 0}, {"within", s.Within != 0}, {"per", s.Per != 0}, {"every", s.Every != 0}, {"is", len(s.Is) > 0}, {"expr", s.Expr != ""},
 	}
 	var unused []string
 	for _, f := range set {

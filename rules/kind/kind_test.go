@@ -21,6 +21,11 @@ var (
 	ups  = &faultline.Point{Name: "status", Title: "Status", Type: faultline.TypeString}
 )
 
+var running = &faultline.Point{Name: "running", Title: "Running", Type: faultline.TypeBool}
+
+// points of the asset that all these are measured on.
+var points = []faultline.Point{*heat, *hours, *word, *mode, *ups, *running}
+
 func f(v float64) *float64 { return &v }
 
 func full() kind.Settings {
@@ -45,6 +50,16 @@ var subjects = []struct {
 	{"text", "state", kind.Settings{Is: []string{"on_battery", "battery_low"}}, ups, func(r *rand.Rand) faultline.Value {
 		return faultline.String([]string{"online", "on_battery", "battery_low", "?"}[r.IntN(4)])
 	}},
+	{"expression", "expression", kind.Settings{Expr: `bearing_temperature > 50 && avg_over(bearing_temperature, "1m") > min_over(bearing_temperature, "30s") + 10 || change_over(bearing_temperature, "2m") > 60`}, heat,
+		func(r *rand.Rand) faultline.Value { return faultline.Float(r.Float64() * 130) }},
+	{"expression of a text", "expression", kind.Settings{Expr: `status == "on_battery"`}, ups, func(r *rand.Rand) faultline.Value {
+		return faultline.String([]string{"online", "on_battery"}[r.IntN(2)])
+	}},
+	{"threshold while", "threshold", kind.Settings{Limits: kind.Limits{High: f(85)}, DeadBand: 3, Gate: kind.Gate{While: "bearing_temperature > 20", Inhibit: 2 * time.Second}}, heat,
+		func(r *rand.Rand) faultline.Value { return faultline.Float(r.Float64()*130 - 5) }},
+	{"counter in hours", "counter", kind.Settings{Limits: kind.Limits{High: f(1)}, Within: time.Minute, Is: []string{"running"}, Gate: kind.Gate{Hours: []string{"08:01-08:05", "sun,mon 08:07-08:30"}, Zone: "UTC"}}, mode,
+		func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(2))) }},
+	{"silence while", "silence", kind.Settings{After: 10 * time.Second, Gate: kind.Gate{While: "bearing_temperature > 0.1"}}, heat, func(r *rand.Rand) faultline.Value { return faultline.Float(r.Float64()) }},
 	{"rate", "rate", kind.Settings{Limits: kind.Limits{Low: f(-1000), High: f(1000)}, Within: 10 * time.Minute}, heat, func(r *rand.Rand) faultline.Value { return faultline.Float(r.Float64() * 1000) }},
 	{"stuck", "stuck", kind.Settings{After: 5 * time.Second, DeadBand: 0.5}, heat, func(r *rand.Rand) faultline.Value { return faultline.Float(float64(r.IntN(20) / 19)) }},
 	{"duration without a break", "duration", kind.Settings{Is: []string{"tripped"}, After: 2 * time.Second}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
@@ -55,7 +70,7 @@ var subjects = []struct {
 
 func make1(t testing.TB, name string, s *kind.Settings, p *faultline.Point) kind.Kind {
 	t.Helper()
-	k, err := kind.Find(name).New(s, p)
+	k, _, err := kind.Find(name).Make(s, p, points)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +87,19 @@ func (in input) show(k kind.Kind) kind.Verdict {
 	if in.sample == nil {
 		return k.Tick(in.at)
 	}
-	return k.Observe(in.at, in.sample)
+	return see(k, in.at, in.sample)
+}
+
+// see shows a frame of one sample.
+func see(k kind.Kind, at time.Time, s *faultline.Sample) kind.Verdict {
+	v := k.Observe(at, s)
+	if framed, ok := k.(kind.Framed); ok {
+		if v.Judgement != kind.NoNews {
+			panic("a framed kind judged before the end of the frame")
+		}
+		v = framed.EndFrame(at)
+	}
+	return v
 }
 
 var qualities = []faultline.Quality{faultline.Good, faultline.Good, faultline.Good, faultline.Good, faultline.UncertainOutOfRange, faultline.BadTimeout, faultline.BadNotAvailable, ""}
@@ -210,7 +237,7 @@ func TestBadDataIsNotJudged(t *testing.T) {
 			at := start
 			for range 1000 {
 				at = at.Add(time.Second)
-				k.Observe(at, &faultline.Sample{Point: s.point.Name, Quality: faultline.Good, Value: s.value(r)})
+				see(k, at, &faultline.Sample{Point: s.point.Name, Quality: faultline.Good, Value: s.value(r)})
 				at = at.Add(time.Second)
 				for _, bad := range []*faultline.Sample{
 					{Point: s.point.Name, Quality: faultline.BadTimeout},
@@ -218,7 +245,7 @@ func TestBadDataIsNotJudged(t *testing.T) {
 					{Point: s.point.Name, Quality: faultline.Good},                          // no value
 				} {
 					at = at.Add(time.Second)
-					if v := k.Observe(at, bad); v.Judgement != kind.Unknown {
+					if v := see(k, at, bad); v.Judgement != kind.Unknown {
 						t.Fatalf("%+v was judged %+v", bad, v)
 					}
 				}
@@ -275,7 +302,7 @@ func FuzzRestore(fz *testing.F) {
 		if k.Restore(state) != nil {
 			return
 		}
-		v := k.Observe(start, &faultline.Sample{Quality: faultline.Good, Value: s.value(rand.New(rand.NewPCG(1, 1)))})
+		v := see(k, start, &faultline.Sample{Quality: faultline.Good, Value: s.value(rand.New(rand.NewPCG(1, 1)))})
 		if v.Judgement == kind.Bad {
 			_ = k.Explain(v, time.Second)
 		}
@@ -315,6 +342,13 @@ func TestSettings(t *testing.T) {
 		{"duration", kind.Settings{Is: []string{"a"}, After: time.Hour}, nil},
 		{"duration", kind.Settings{After: time.Hour, Within: time.Minute}, []string{"is: is missing", "within: 1m0s: use more than after"}},
 		{"counter", kind.Settings{Limits: kind.Limits{High: f(1)}, Within: time.Hour}, nil},
+		{"expression", kind.Settings{Expr: "a > 1"}, nil},
+		{"expression", kind.Settings{}, []string{"expr: the expression is empty"}},
+		{"expression", kind.Settings{Expr: "a >"}, []string{"expr: unexpected token"}},
+		{"expression", kind.Settings{Expr: "all(1..1000000, # > 0)"}, []string{"expr: "}},
+		{"expression", kind.Settings{Expr: `len("x") > 0`}, []string{"is not known here"}},
+		{"expression", kind.Settings{Expr: `avg_over(a, "5 minutes") > 0`}, []string{"is no time from"}},
+		{"expression", kind.Settings{Expr: `avg_over(a) > 0`}, []string{"wants a point and a time"}},
 		{"counter", kind.Settings{Limits: kind.Limits{Low: f(1)}}, []string{"high and high_high only", "within: is missing"}},
 	} {
 		var got []string
@@ -357,8 +391,16 @@ func TestMisfits(t *testing.T) {
 		{"stuck", kind.Settings{After: time.Hour}, word, "a word of bits"},
 		{"duration", kind.Settings{Is: []string{"x"}}, heat, "float"},
 		{"counter", kind.Settings{Within: time.Hour}, nil, "needs a point"},
+		{"expression", kind.Settings{Expr: "nothing > 1"}, nil, "does not have the point nothing"},
+		{"expression", kind.Settings{Expr: "bearing_temperature"}, nil, "expected bool"},
+		{"expression", kind.Settings{Expr: "running > 1"}, nil, "invalid operation"},
+		{"expression", kind.Settings{Expr: "bearing_temperature > running_hours"}, nil, "°C and h do not go together"},
+		{"expression", kind.Settings{Expr: `avg_over(bearing_temperature, "5m") - running_hours > 1`}, nil, "do not go together"},
+		{"expression", kind.Settings{Expr: `avg_over(running, "5m") > 1`}, nil, "avg_over does not go with point running, which is bool"},
+		{"expression", kind.Settings{Expr: `mode == "exploded"`}, nil, `no state "exploded"`},
+		{"threshold", kind.Settings{Limits: kind.Limits{High: f(1)}, Gate: kind.Gate{While: "speed > 3"}}, heat, "does not have the point speed"},
 	} {
-		if _, err := kind.Find(c.kind).New(&c.s, c.point); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, _, err := kind.Find(c.kind).Make(&c.s, c.point, points); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s on %v: got %v, want %q", c.kind, c.point, err, c.want)
 		}
 	}
@@ -380,7 +422,7 @@ func BenchmarkObserve(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				at = at.Add(time.Second)
-				k.Observe(at, &samples[i%len(samples)])
+				see(k, at, &samples[i%len(samples)])
 			}
 			b.ReportMetric(float64(len(k.Snapshot(nil))), "state-bytes")
 		})

@@ -1,0 +1,626 @@
+package kind
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/vm"
+	"github.com/faultline-iot/faultline"
+)
+
+// ErrAbsent says that a model does not have a point that a rule is about. Models differ: that is no
+// mistake unless the rule was written for this very position.
+var ErrAbsent = errors.New("the model does not have the point")
+
+// formula is a condition over points and windows of an asset: numbers, text and true or false joined by
+// arithmetic, comparison, and, or, not, ?:, abs, ceil, floor, round, and the functions of windowFunctions.
+// It has no loops, so that its cost is bounded by its length.
+type formula struct {
+	text    string
+	program *vm.Program
+	points  []*faultline.Point
+	windows []windowOf
+}
+
+// windowOf is one call such as avg_over(flow, "5m").
+type windowOf struct {
+	function string
+	point    int // in points
+	length   time.Duration
+	name     string // in the environment of the program
+}
+
+// windowFunctions, with whether they want numbers (else true or false).
+var windowFunctions = map[string]bool{
+	"avg_over": true, "min_over": true, "max_over": true, // of the samples in the window
+	"change_over":   true,  // newest less oldest
+	"increase_over": true,  // of a meter: what it ran; a fall begins anew
+	"starts_over":   false, // how often it became true
+	"time_over":     false, // how long it was true, in seconds
+}
+
+var operators = []string{"+", "-", "*", "/", "%", "**", "^", "==", "!=", "<", "<=", ">", ">=", "and", "&&", "or", "||", "not", "!"}
+
+var plainFunctions = []string{"abs", "ceil", "floor", "round"}
+
+const mostWindows = 16
+
+// parseFormula checks what can be checked without knowing the points.
+func parseFormula(text string) (*parser.Tree, error) {
+	if strings.TrimSpace(text) == "" {
+		return nil, fmt.Errorf("%w: the expression is empty", faultline.ErrInvalid)
+	}
+	if len(text) > 2000 {
+		return nil, fmt.Errorf("%w: the expression is longer than 2000 bytes", faultline.ErrInvalid)
+	}
+	tree, err := parser.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", faultline.ErrInvalid, oneLine(err))
+	}
+	v := &checkNodes{}
+	ast.Walk(&tree.Node, v)
+	if v.problem != "" {
+		return nil, fmt.Errorf("%w: %s", faultline.ErrInvalid, v.problem)
+	}
+	return tree, nil
+}
+
+func oneLine(err error) string {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return first
+}
+
+// checkNodes refuses what a condition does not need.
+type checkNodes struct{ problem string }
+
+func (v *checkNodes) Visit(node *ast.Node) {
+	refuse := func(format string, args ...any) {
+		if v.problem == "" {
+			v.problem = fmt.Sprintf(format, args...)
+		}
+	}
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.StringNode, *ast.ConditionalNode:
+	case *ast.UnaryNode:
+		if !slices.Contains(operators, n.Operator) {
+			refuse("operator %q is not known here", n.Operator)
+		}
+	case *ast.BinaryNode:
+		if !slices.Contains(operators, n.Operator) {
+			refuse("operator %q is not known here: use %s", n.Operator, strings.Join(operators, " "))
+		}
+	case *ast.BuiltinNode:
+		if !slices.Contains(plainFunctions, n.Name) {
+			refuse("function %q is not known here", n.Name)
+		}
+	case *ast.CallNode:
+		if _, _, err := windowCall(n); err != nil {
+			refuse("%s", err)
+		}
+	default:
+		refuse("only points, numbers, text, comparisons, arithmetic and functions are known here")
+	}
+}
+
+// windowCall takes a call of a window function apart.
+func windowCall(n *ast.CallNode) (point string, length time.Duration, err error) {
+	callee, _ := n.Callee.(*ast.IdentifierNode)
+	if callee == nil {
+		return "", 0, errors.New("only functions can be called")
+	}
+	if _, ok := windowFunctions[callee.Value]; !ok {
+		return "", 0, fmt.Errorf("function %q is not known here", callee.Value)
+	}
+	how := fmt.Errorf("%s wants a point and a time such as \"5m\"", callee.Value)
+	if len(n.Arguments) != 2 {
+		return "", 0, how
+	}
+	id, _ := n.Arguments[0].(*ast.IdentifierNode)
+	text, _ := n.Arguments[1].(*ast.StringNode)
+	if id == nil || text == nil {
+		return "", 0, how
+	}
+	length, err = time.ParseDuration(text.Value)
+	if err != nil || length < time.Second || length > longestWindow {
+		return "", 0, fmt.Errorf("%s: %q is no time from 1s to %v", callee.Value, text.Value, longestWindow)
+	}
+	return id.Value, length, nil
+}
+
+// compileFormula fits a condition to the points of a position: names, types and units must agree.
+func compileFormula(text string, points []faultline.Point) (*formula, error) {
+	tree, err := parseFormula(text)
+	if err != nil {
+		return nil, err
+	}
+	f := &formula{text: text}
+	fit := &fitNodes{formula: f, points: points}
+	ast.Walk(&tree.Node, fit) // windows' functions become names, texts of enumerations numbers
+	if fit.err != nil {
+		return nil, fit.err
+	}
+	if _, err := f.unit(tree.Node); err != nil {
+		return nil, err
+	}
+	env := map[string]any{}
+	for _, p := range f.points {
+		env[p.Name] = zero(p)
+	}
+	for _, w := range f.windows {
+		env[w.name] = float64(0)
+	}
+	f.program, err = expr.Compile(text, expr.Env(env), expr.AsBool(), expr.DisableAllBuiltins(),
+		expr.EnableBuiltin("abs"), expr.EnableBuiltin("ceil"), expr.EnableBuiltin("floor"), expr.EnableBuiltin("round"),
+		expr.Patch(&fitNodes{formula: f, points: points}), expr.Optimize(false))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", faultline.ErrInvalid, oneLine(err))
+	}
+	return f, nil
+}
+
+func zero(p *faultline.Point) any {
+	switch p.Type {
+	case faultline.TypeInt:
+		return 0
+	case faultline.TypeBool:
+		return false
+	case faultline.TypeString:
+		return ""
+	}
+	return float64(0)
+}
+
+// fitNodes finds the points and windows of a formula and puts names in the place of windows.
+type fitNodes struct {
+	formula *formula
+	points  []faultline.Point
+	err     error
+}
+
+func (v *fitNodes) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
+		if _, isFunction := windowFunctions[n.Value]; !isFunction && !strings.HasPrefix(n.Value, "window ") {
+			v.point(n.Value)
+		}
+	case *ast.CallNode:
+		v.window(node, n)
+	case *ast.BinaryNode:
+		if n.Operator == "==" || n.Operator == "!=" {
+			v.enumeration(n.Left, &n.Right)
+			v.enumeration(n.Right, &n.Left)
+		}
+	}
+}
+
+func (v *fitNodes) fail(err error) int {
+	if v.err == nil {
+		v.err = err
+	}
+	return -1
+}
+
+func (v *fitNodes) point(name string) int {
+	for i, p := range v.formula.points {
+		if p.Name == name {
+			return i
+		}
+	}
+	for i := range v.points {
+		if v.points[i].Name == name {
+			v.formula.points = append(v.formula.points, &v.points[i])
+			return len(v.formula.points) - 1
+		}
+	}
+	return v.fail(fmt.Errorf("%w %s", ErrAbsent, name))
+}
+
+func (v *fitNodes) window(node *ast.Node, n *ast.CallNode) {
+	name, length, err := windowCall(n)
+	if err != nil {
+		v.fail(fmt.Errorf("%w: %s", faultline.ErrInvalid, err))
+		return
+	}
+	function := n.Callee.(*ast.IdentifierNode).Value
+	i := v.point(name)
+	if i < 0 {
+		return
+	}
+	p := v.formula.points[i]
+	if wantsNumbers := windowFunctions[function]; wantsNumbers && (p.Type != faultline.TypeFloat && p.Type != faultline.TypeInt || p.Bits) ||
+		!wantsNumbers && p.Type != faultline.TypeBool {
+		v.fail(fmt.Errorf("%w: %s does not go with point %s, which is %s", faultline.ErrInvalid, function, p.Name, typeName(p)))
+		return
+	}
+	w := windowOf{function: function, point: i, length: length}
+	k := slices.IndexFunc(v.formula.windows, func(o windowOf) bool {
+		return o.function == function && o.point == i && o.length == length
+	})
+	if k < 0 {
+		k = len(v.formula.windows)
+		if k >= mostWindows {
+			v.fail(fmt.Errorf("%w: more than %d windows in one expression", faultline.ErrInvalid, mostWindows))
+			return
+		}
+		w.name = "window " + strconv.Itoa(k)
+		v.formula.windows = append(v.formula.windows, w)
+	}
+	ast.Patch(node, &ast.IdentifierNode{Value: v.formula.windows[k].name})
+}
+
+// enumeration lets people write mode == "running".
+func (v *fitNodes) enumeration(left ast.Node, right *ast.Node) {
+	id, _ := left.(*ast.IdentifierNode)
+	text, _ := (*right).(*ast.StringNode)
+	if id == nil || text == nil {
+		return
+	}
+	i := slices.IndexFunc(v.points, func(p faultline.Point) bool { return p.Name == id.Value })
+	if i < 0 || v.points[i].Type != faultline.TypeInt || v.points[i].Bits {
+		return
+	}
+	n, err := stateNumber(&v.points[i], text.Value)
+	if err != nil {
+		v.fail(err)
+		return
+	}
+	ast.Patch(right, &ast.IntegerNode{Value: int(n)})
+}
+
+// unit works out the unit of a part, "" if it has none or it cannot be said; things of different units
+// can be neither added nor compared.
+func (f *formula) unit(node ast.Node) (string, error) {
+	switch n := node.(type) {
+	case *ast.IdentifierNode:
+		for _, p := range f.points {
+			if p.Name == n.Value {
+				return p.Unit, nil
+			}
+		}
+		for _, w := range f.windows {
+			switch {
+			case w.name != n.Value:
+			case w.function == "time_over":
+				return "s", nil
+			case w.function != "starts_over":
+				return f.points[w.point].Unit, nil
+			}
+		}
+	case *ast.UnaryNode:
+		return f.unit(n.Node)
+	case *ast.BuiltinNode:
+		for _, a := range n.Arguments {
+			return f.unit(a)
+		}
+	case *ast.ConditionalNode:
+		for _, part := range []ast.Node{n.Cond, n.Exp1, n.Exp2} {
+			if _, err := f.unit(part); err != nil {
+				return "", err
+			}
+		}
+	case *ast.BinaryNode:
+		left, err := f.unit(n.Left)
+		if err != nil {
+			return "", err
+		}
+		right, err := f.unit(n.Right)
+		if err != nil {
+			return "", err
+		}
+		switch n.Operator {
+		case "+", "-", "<", "<=", ">", ">=", "==", "!=":
+			if left != "" && right != "" && left != right {
+				return "", fmt.Errorf("%w: %s %s %s: %s and %s do not go together", faultline.ErrInvalid, n.Left, n.Operator, n.Right, left, right)
+			}
+			if n.Operator == "+" || n.Operator == "-" {
+				if left == "" {
+					left = right
+				}
+				return left, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// inputs is what a formula knows of its points: their latest values and its windows. It is state.
+type inputs struct {
+	formula *formula
+	values  []input
+	windows []window
+	env     map[string]any
+	last    int64
+	touched bool
+}
+
+type input struct {
+	at    int64
+	known bool
+	value faultline.Value
+}
+
+type window struct {
+	slots slots
+	prev  float64
+	at    int64 // of prev; 0: none
+}
+
+// stale is how old a value may be that a formula goes by.
+const stale = 15 * time.Minute
+
+func newInputs(f *formula) *inputs {
+	in := &inputs{formula: f, values: make([]input, len(f.points)), windows: make([]window, len(f.windows)), env: map[string]any{}}
+	for i, w := range f.windows {
+		in.windows[i].slots = newSlots(int64(w.length), windowSlots)
+	}
+	return in
+}
+
+func (in *inputs) names() []string {
+	var names []string
+	for _, p := range in.formula.points {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+// observe takes a sample; false if it is none of the formula's, or old.
+func (in *inputs) observe(now int64, s *faultline.Sample) bool {
+	if now < in.last {
+		return false
+	}
+	in.last = now
+	for i, p := range in.formula.points {
+		if p.Name != s.Point {
+			continue
+		}
+		v := &in.values[i]
+		if now <= v.at {
+			return false
+		}
+		in.touched = true
+		known := !s.Quality.IsBad() && s.Value.Type() == p.Type
+		*v = input{now, known, s.Value}
+		if !known {
+			v.value = faultline.Value{}
+		}
+		for k := range in.windows {
+			if in.formula.windows[k].point == i {
+				in.windows[k].observe(in.formula.windows[k].function, now, v)
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func (w *window) observe(function string, now int64, in *input) {
+	if !in.known {
+		w.at = 0 // what came in between is not known
+		return
+	}
+	v, _ := in.value.Number()
+	if truth(in.value) {
+		v = 1
+	}
+	switch function {
+	case "min_over", "max_over", "change_over":
+		w.slots.forget(now)
+		n := len(w.slots.list)
+		if n == 0 || w.slots.list[n-1].at != now/w.slots.width {
+			w.slots.add(now, v)
+			break
+		}
+		a := &w.slots.list[n-1]
+		a.n++
+		switch function {
+		case "min_over":
+			a.sum = min(a.sum, v)
+		case "max_over":
+			a.sum = max(a.sum, v)
+		} // change_over keeps the first of a slot
+	case "avg_over":
+		w.slots.add(now, v)
+	case "increase_over", "starts_over":
+		if w.at != 0 && v > w.prev {
+			w.slots.add(now, v-w.prev)
+		}
+	case "time_over":
+		if w.at != 0 && w.prev == 1 {
+			w.slots.add(now, float64(min(now-w.at, max(int64(5*time.Second), w.slots.width)))/1e9)
+		}
+	}
+	w.prev, w.at = v, now
+}
+
+func truth(v faultline.Value) bool {
+	b, _ := v.Any().(bool)
+	return b
+}
+
+// value of the window at now; false if it is not known.
+func (w *window) value(function string, now int64) (float64, bool) {
+	w.slots.forget(now)
+	list := w.slots.list
+	sum, n := w.slots.total()
+	switch function {
+	case "avg_over":
+		return sum / float64(n), n > 0
+	case "increase_over", "starts_over", "time_over":
+		return sum, w.at != 0
+	case "change_over":
+		if len(list) == 0 || w.at == 0 || (list[len(list)-1].at-list[0].at)*4 < w.slots.most*3 {
+			return 0, false
+		}
+		return w.prev - list[0].sum, true
+	}
+	if len(list) == 0 {
+		return 0, false
+	}
+	v := list[0].sum
+	for _, a := range list {
+		if function == "min_over" {
+			v = min(v, a.sum)
+		} else {
+			v = max(v, a.sum)
+		}
+	}
+	return v, true
+}
+
+// evaluate works the formula out; false if something it needs is not known.
+func (in *inputs) evaluate(now int64) (is, known bool) {
+	for i, p := range in.formula.points {
+		v := &in.values[i]
+		if !v.known || now-v.at > int64(stale) {
+			return false, false
+		}
+		switch p.Type {
+		case faultline.TypeInt:
+			n, _ := v.value.Int64()
+			in.env[p.Name] = int(n)
+		case faultline.TypeBool:
+			in.env[p.Name] = truth(v.value)
+		case faultline.TypeString:
+			in.env[p.Name], _ = v.value.Text()
+		default:
+			in.env[p.Name], _ = v.value.Number()
+		}
+	}
+	for i := range in.windows {
+		w := &in.formula.windows[i]
+		v, ok := in.windows[i].value(w.function, now)
+		if !ok || math.IsNaN(v) || math.IsInf(v, 0) {
+			return false, false
+		}
+		in.env[w.name] = v
+	}
+	out, err := vm.Run(in.formula.program, in.env)
+	if err != nil {
+		return false, false // such as a remainder of nothing
+	}
+	is, known = out.(bool)
+	return is, known
+}
+
+// numbers says what the formula went by.
+func (in *inputs) numbers() string {
+	var parts []string
+	for i, p := range in.formula.points {
+		v := in.values[i].value
+		text := ""
+		if v.Type() == faultline.TypeBool {
+			text = strconv.FormatBool(truth(v))
+		} else if n, ok := v.Number(); ok {
+			text = quantity(n, p.Unit)
+			if t := p.Texts[int64(n)]; t != "" && !p.Bits {
+				text = t
+			}
+		} else if t, ok := v.Text(); ok {
+			text = strconv.Quote(t)
+		} else {
+			continue
+		}
+		parts = append(parts, subject(p)+" "+text)
+	}
+	for i, w := range in.formula.windows {
+		v, ok := in.windows[i].value(w.function, in.last)
+		if !ok {
+			continue
+		}
+		p := in.formula.points[w.point]
+		unit := p.Unit
+		switch w.function {
+		case "starts_over":
+			unit = "times"
+		case "time_over":
+			unit = "s"
+		}
+		what := strings.TrimSuffix(w.function, "_over")
+		parts = append(parts, what+" of "+subject(p)+" over "+span(w.length)+" "+quantity(v, unit))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (in *inputs) snapshot(dst []byte) []byte {
+	dst = putInt(dst, in.last)
+	for i := range in.values {
+		v := &in.values[i]
+		dst = putInt(dst, v.at)
+		text, isText := v.value.Text()
+		switch n, isInt := v.value.Int64(); {
+		case !v.known:
+			dst = append(dst, 0)
+		case isText:
+			dst = append(putInt(append(dst, 1), int64(len(text))), text...)
+		case isInt:
+			dst = putInt(append(dst, 2), n)
+		default:
+			f, _ := v.value.Number()
+			dst = putFloat(append(dst, 3), f)
+		}
+	}
+	for i := range in.windows {
+		w := &in.windows[i]
+		dst = w.slots.snapshot(putInt(putFloat(dst, w.prev), w.at))
+	}
+	return dst
+}
+
+// restored reads the inputs of the same formula.
+func (in *inputs) restored(r *reader) *inputs {
+	n := newInputs(in.formula)
+	n.last = r.int()
+	for i := range n.values {
+		v := &n.values[i]
+		v.at = r.int()
+		switch tag := r.byte(); tag {
+		case 0:
+		case 1:
+			v.known, v.value = true, faultline.String(string(r.bytes(r.count(faultline.MaxString))))
+		case 2:
+			v.known, v.value = true, faultline.Int(r.int())
+			if in.formula.points[i].Type == faultline.TypeBool {
+				b, _ := v.value.Int64()
+				v.value = faultline.Bool(b != 0)
+			}
+		case 3:
+			v.known, v.value = true, faultline.Float(r.float())
+		default:
+			r.bad = true
+		}
+		if v.known && v.value.Type() != in.formula.points[i].Type {
+			r.bad = true
+		}
+	}
+	for i := range n.windows {
+		w := &n.windows[i]
+		w.prev, w.at = r.float(), r.int()
+		w.slots = w.slots.restored(r)
+	}
+	return n
+}
+
+func (r *reader) byte() byte {
+	if len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	v := r.b[0]
+	r.b = r.b[1:]
+	return v
+}
+
+func (r *reader) bytes(n int64) []byte {
+	v := r.b[:min(n, int64(len(r.b)))]
+	r.b = r.b[len(v):]
+	return v
+}

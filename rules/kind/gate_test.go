@@ -1,0 +1,103 @@
+package kind_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/rules/kind"
+)
+
+// Hours are those of the wall clock, on the days when it is put forward or back too.
+func TestHours(t *testing.T) {
+	for _, c := range []struct {
+		hours, zone, at string // UTC
+		want            bool
+	}{
+		{"mon-fri 08:00-18:00", "Europe/Berlin", "2026-03-27T07:00:00Z", true}, // Friday 08:00 CET
+		{"mon-fri 08:00-18:00", "Europe/Berlin", "2026-03-27T06:59:59Z", false},
+		{"mon-fri 08:00-18:00", "Europe/Berlin", "2026-03-30T06:00:00Z", true}, // Monday 08:00 CEST
+		{"mon-fri 08:00-18:00", "Europe/Berlin", "2026-03-30T05:59:59Z", false},
+		{"mon-fri 08:00-18:00", "Europe/Berlin", "2026-03-28T10:00:00Z", false},   // Saturday
+		{"sun 02:00-03:00", "Europe/Berlin", "2026-03-29T01:30:00Z", false},       // 02:30 does not exist that night
+		{"sun 02:00-03:00", "Europe/Berlin", "2026-10-25T00:30:00Z", true},        // 02:30, the first
+		{"sun 02:00-03:00", "Europe/Berlin", "2026-10-25T01:30:00Z", true},        // and the second
+		{"22:00-06:00", "", "2026-01-01T23:00:00Z", true},                         // over midnight
+		{"22:00-06:00", "", "2026-01-01T05:59:00Z", true},                         //
+		{"22:00-06:00", "", "2026-01-01T06:00:00Z", false},                        //
+		{"fri 22:00-06:00", "", "2026-01-03T03:00:00Z", true},                     // Saturday morning belongs to Friday's night
+		{"fri 22:00-06:00", "", "2026-01-02T03:00:00Z", false},                    // Friday morning to Thursday's
+		{"thu 00:00-24:00", "Asia/Shanghai", "2024-02-28T17:00:00Z", true},        // the 29th in a leap year, a Thursday
+		{"sat-mon,wed 12:00-13:00", "", "2026-01-04T12:30:00Z", true},             // Sunday
+		{"sat-mon,wed 12:00-13:00", "", "2026-01-06T12:30:00Z", false},            // Tuesday
+		{"mon-fri 08:00-18:00", "America/New_York", "2026-07-06T12:00:00Z", true}, // 08:00 EDT
+	} {
+		s := kind.Settings{Limits: kind.Limits{High: f(85)}, Gate: kind.Gate{Hours: []string{c.hours}, Zone: c.zone}}
+		k := make1(t, "threshold", &s, heat)
+		at, err := time.Parse(time.RFC3339, c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sample := good(faultline.Float(90))
+		sample.Point = heat.Name
+		if v := see(k, at, &sample); (v.Judgement == kind.Bad) != c.want {
+			t.Errorf("%s %s at %s: %+v, want %v", c.hours, c.zone, c.at, v, c.want)
+		}
+	}
+}
+
+func TestGateSettings(t *testing.T) {
+	for _, c := range []struct {
+		gate kind.Gate
+		want string
+	}{
+		{kind.Gate{While: "running", Inhibit: time.Minute, Hours: []string{"mon-fri 08:00-18:00"}, Zone: "Europe/Berlin"}, ""},
+		{kind.Gate{While: "running &&"}, "while: unexpected token"},
+		{kind.Gate{Inhibit: time.Minute}, "inhibit_after_start: needs while"},
+		{kind.Gate{While: "running", Inhibit: -time.Minute}, "inhibit_after_start: -1m0s"},
+		{kind.Gate{Hours: []string{"8-18"}}, "hours[0]: \"8-18\": use days and times"},
+		{kind.Gate{Hours: []string{"08:00-18:00", "mo 08:00-18:00"}}, "hours[1]"},
+		{kind.Gate{Hours: []string{"08:00-25:00"}}, "hours[0]"},
+		{kind.Gate{Hours: []string{"08:00-18:00"}, Zone: "Berlin"}, "zone: \"Berlin\" is no time zone"},
+		{kind.Gate{Zone: "Europe/Berlin"}, "zone: is of use with hours only"},
+	} {
+		got := ""
+		c.gate.Check(func(field, format string, args ...any) { got += field + ": " + fmt.Sprintf(format, args...) + "\n" })
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%+v: got %q, want %q", c.gate, got, c.want)
+		}
+	}
+}
+
+// A rule that begins to apply begins anew: what was before does not count.
+func TestGateBeginsAnew(t *testing.T) {
+	s := kind.Settings{After: 10 * time.Second, Gate: kind.Gate{While: "running", Inhibit: 3 * time.Second}}
+	k := make1(t, "stuck", &s, heat)
+	at := start
+	second := func(is bool) kind.Verdict {
+		at = at.Add(time.Second)
+		flow, run := good(faultline.Float(5)), good(faultline.Bool(is))
+		flow.Point, run.Point = heat.Name, running.Name
+		k.Observe(at, &flow)
+		k.Observe(at, &run) // comes after what it is a condition of
+		return k.(kind.Framed).EndFrame(at)
+	}
+	for range 100 {
+		if v := second(false); v.Judgement != kind.Fine {
+			t.Fatalf("while it stands still: %+v", v)
+		}
+	}
+	for i := range 13 {
+		if v := second(true); v.Judgement != kind.Fine {
+			t.Fatalf("second %d after the start: %+v", i, v)
+		}
+	}
+	if v := second(true); v.Judgement != kind.Bad || !strings.HasSuffix(k.Explain(v, 0), "for 10 s (allowed: 10 s), while running") {
+		t.Errorf("%+v: %s", v, k.Explain(v, 0))
+	}
+	if v := second(false); v.Judgement != kind.Fine {
+		t.Errorf("stopped: %+v", v)
+	}
+}
