@@ -18,14 +18,16 @@ import (
 // goroutine and no clock. Rule tests and back-tests are played. Its store lies in a temporary directory.
 // It is not safe for concurrent use; Close it.
 type Player struct {
-	// Raised, if set, hears of every activation with its evidence, after it is in the store.
-	Raised func(faultline.AlarmEvent, *faultline.Evidence)
+	// Raised, if set, hears of every activation with its evidence, after it is in the store. The alarm
+	// names its ticket.
+	Raised func(faultline.Alarm, *faultline.Evidence)
 
 	dir     string
 	store   *store.Store
 	worker  *worker
 	place   faultline.Place
 	answers map[string]faultline.CommandResult
+	latest  *unit // of the last Frame or Tick
 }
 
 // Stage is the equipment that a Player plays on.
@@ -144,9 +146,9 @@ func (p *Player) Answer(id string) (faultline.CommandResult, bool) {
 // data short: the position's rules only, its gateway being taken as alive. Its time is the hub's too.
 // It says whether anything followed.
 func (p *Player) Frame(ctx context.Context, f *faultline.Frame) (bool, error) {
-	u := p.worker.units[unitID(f.Site, f.Position)]
-	if u == nil {
-		return false, fmt.Errorf("%w: play a frame of %s/%s, which is not on the stage", faultline.ErrNotFound, f.Site, f.Position)
+	u, err := p.unit(f.Site, f.Position)
+	if err != nil {
+		return false, err
 	}
 	p.place.Sequence++
 	p.worker.now = f.Time
@@ -156,13 +158,31 @@ func (p *Player) Frame(ctx context.Context, f *faultline.Frame) (bool, error) {
 
 // Tick lets a position's clock go on to at without data.
 func (p *Player) Tick(ctx context.Context, site, position string, at time.Time) (bool, error) {
-	u := p.worker.units[unitID(site, position)]
-	if u == nil {
-		return false, fmt.Errorf("%w: the clock of %s/%s, which is not on the stage", faultline.ErrNotFound, site, position)
+	u, err := p.unit(site, position)
+	if err != nil {
+		return false, err
 	}
 	p.worker.now = at
 	p.worker.effects = u.tick(at, at, p.worker.effects[:0])
 	return p.settle(ctx)
+}
+
+// Ticks tells whether some rule of a position wants Tick.
+func (p *Player) Ticks(site, position string) bool {
+	u, err := p.unit(site, position)
+	return err == nil && len(u.ticking) > 0
+}
+
+func (p *Player) unit(site, position string) (*unit, error) {
+	if u := p.latest; u != nil && u.position.ID == position && u.position.Site == site {
+		return u, nil
+	}
+	u := p.worker.units[unitID(site, position)]
+	if u == nil {
+		return nil, fmt.Errorf("%w: %s/%s is not on the stage", faultline.ErrNotFound, site, position)
+	}
+	p.latest = u
+	return u, nil
 }
 
 // settle carries out the effects that Frame and Tick had.
@@ -186,9 +206,15 @@ func (p *Player) raised() {
 		return
 	}
 	for i := range p.worker.effects {
-		if e := &p.worker.effects[i]; e.evidence != nil && e.event.Transition == faultline.TransitionRaised {
-			p.Raised(e.event, e.evidence)
+		e := &p.worker.effects[i]
+		if e.evidence == nil || e.event.Transition != faultline.TransitionRaised {
+			continue
 		}
+		a := e.alarm
+		if e.rule != nil && e.rule.alarm != nil {
+			a.Ticket = e.rule.alarm.Ticket
+		}
+		p.Raised(a, e.evidence)
 	}
 }
 
