@@ -1,0 +1,33 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// benches are the measurements; each is one file and one line here.
+var benches = []command{
+	{"poll", "[-devices N]", "Modbus devices polled and their values stored durably at the edge", benchPoll},
+}
+
+// benchCommand runs one of benches.
+func benchCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
+	var names []string
+	for _, b := range append(benches, command{name: "equipment", run: benchEquipment}) {
+		if len(args) > 0 && b.name == args[0] {
+			sub := flag.NewFlagSet("bench "+b.name, flag.ContinueOnError)
+			sub.SetOutput(fs.Output())
+			sub.Usage = func() {
+				fmt.Fprintf(sub.Output(), "faultline bench %s %s\n  %s\n\nFlags:\n", b.name, b.args, b.about)
+				sub.PrintDefaults()
+			}
+			return b.run(ctx, sub, args[1:], out)
+		}
+		names = append(names, b.name)
+	}
+	fmt.Fprintf(fs.Output(), "faultline bench: which? There is: %s\n", strings.Join(names[:len(benches)], ", "))
+	return errUsage
+}
