@@ -1,0 +1,329 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/gateway"
+	"github.com/faultline-iot/faultline/gateway/profile"
+	"github.com/faultline-iot/faultline/internal/bus"
+)
+
+// pollResult is what bench poll measures. Values, requests and lateness are counted at the equipment.
+type pollResult struct {
+	Devices       int     `json:"devices"`
+	Dead          int     `json:"dead"`
+	Values        int     `json:"values"`
+	Blocks        int     `json:"blocks"`
+	Connections   int     `json:"connections"`
+	PeriodS       float64 `json:"period_s"`
+	LatencyS      float64 `json:"latency_s"`
+	SecondsS      float64 `json:"seconds_s"`
+	Points        uint64  `json:"points"` // values in answers that the equipment sent
+	PointsPerS    float64 `json:"points_per_s"`
+	Requests      uint64  `json:"requests"`
+	Stored        uint64  `json:"stored_points"` // good samples committed at the edge meanwhile
+	Polls         int     `json:"polls"`
+	Missed        int     `json:"missed_polls"` // of live devices
+	LatenessP50S  float64 `json:"lateness_p50_s"`
+	LatenessP99S  float64 `json:"lateness_p99_s"`
+	LatenessMaxS  float64 `json:"lateness_max_s"`
+	CPUS          float64 `json:"cpu_s"` // of the gateway with its stream, not of the equipment
+	CPUPerMillion float64 `json:"cpu_s_per_million_points"`
+	MemoryMB      float64 `json:"memory_peak_mb"`
+	Commits       uint64  `json:"commits"`
+	StreamBytes   uint64  `json:"stream_bytes"`
+}
+
+// equipmentReport is what the equipment's process says of a measurement.
+type equipmentReport struct {
+	Points   uint64
+	Requests uint64
+	Polls    int
+	Missed   int
+	P50      time.Duration
+	P99      time.Duration
+	Max      time.Duration
+}
+
+// benchPoll polls simulated equipment in another process and stores every value durably.
+func benchPoll(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
+	devices := fs.Int("devices", 200, "how many, each with an address of its own")
+	values := fs.Int("values", 50, "float32 values of each")
+	blocks := fs.Int("blocks", 1, "scattered blocks that they are in")
+	period := fs.Duration("period", time.Second, "between polls")
+	latency := fs.Duration("latency", 0, "that a device takes for each answer")
+	dead := fs.String("dead", "0%", "`SHARE` of devices that connect and never answer")
+	connections := fs.Int("connections", 1, "to each device at once")
+	dur := fs.Duration("for", 20*time.Second, "how long to measure")
+	dir := fs.String("data", "", "`DIR` for the edge stream; default a temporary one")
+	asJSON := fs.Bool("json", false, "print JSON")
+	if err := parse(fs, args, 0); err != nil {
+		return err
+	}
+	share, err := strconv.ParseFloat(strings.TrimSuffix(*dead, "%"), 64)
+	if err != nil || share < 0 || share > 100 {
+		return fmt.Errorf("dead %q: write a share such as 10%%", *dead)
+	}
+	if *devices < 1 || *devices > gateway.MaxDevices || *values < 1 || *values > 10_000 || *blocks < 1 || *blocks > *values || *period < 10*time.Millisecond {
+		return fmt.Errorf("use 1 to %d devices, 1 to 10000 values, 1 to as many blocks, and a period of at least 10ms", gateway.MaxDevices)
+	}
+	b := pollBench{
+		pollResult: pollResult{Devices: *devices, Dead: int(share / 100 * float64(*devices)), Values: *values, Blocks: *blocks, Connections: *connections, PeriodS: period.Seconds(), LatencyS: latency.Seconds()},
+		period:     *period, dur: *dur, dir: *dir,
+	}
+	if b.dir == "" {
+		if b.dir, err = os.MkdirTemp("", "faultline-bench-"); err != nil {
+			return fmt.Errorf("make a directory for the stream: %w", err)
+		}
+		defer os.RemoveAll(b.dir)
+	}
+	if err := b.run(ctx, *latency); err != nil {
+		return err
+	}
+	if *asJSON {
+		e := json.NewEncoder(out)
+		e.SetIndent("", "  ")
+		return e.Encode(b.pollResult)
+	}
+	b.show(out)
+	return nil
+}
+
+type pollBench struct {
+	pollResult
+	period time.Duration
+	dur    time.Duration
+	dir    string
+}
+
+func (b *pollBench) run(ctx context.Context, latency time.Duration) (err error) {
+	e, err := startEquipment(ctx, "-devices", strconv.Itoa(b.Devices), "-dead", strconv.Itoa(b.Dead), "-latency", latency.String(), "-period", b.period.String())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.end()) }()
+	cfg, set, err := b.plant(e.addresses)
+	if err != nil {
+		return err
+	}
+	srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(b.dir, "edge"), Name: "bench"})
+	if err != nil {
+		return err
+	}
+	defer srv.Close()
+	conn, err := srv.Connect("bench")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	edge, err := conn.OpenEdge(ctx, bus.EdgeConfig{Site: cfg.Site, Gateway: cfg.ID, CommitInterval: 100 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	publisher, err := edge.Publisher(ctx)
+	if err != nil {
+		return err
+	}
+	defer publisher.Close()
+	g, err := gateway.New(gateway.Options{Config: cfg, Profiles: set, Sink: publisher})
+	if err != nil {
+		return err
+	}
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(running) }()
+	err = b.measure(ctx, e, g, publisher)
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// measure lets the gateway settle, then counts.
+func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway.Gateway, p *bus.Publisher) error {
+	if err := wait(ctx, 3*b.period+time.Second); err != nil {
+		return err
+	}
+	if _, err := e.ask("start"); err != nil {
+		return err
+	}
+	began, cpu, stored, stats := time.Now(), cpuSeconds(), goodSamples(g), p.Stats()
+	if err := wait(ctx, b.dur); err != nil {
+		return err
+	}
+	r, err := e.ask("stop")
+	if err != nil {
+		return err
+	}
+	b.SecondsS, b.CPUS, b.Stored = time.Since(began).Seconds(), cpuSeconds()-cpu, goodSamples(g)-stored
+	after := p.Stats()
+	b.Commits, b.StreamBytes = after.Batches-stats.Batches, after.Bytes-stats.Bytes
+	b.Points, b.Requests, b.Polls, b.Missed = r.Points, r.Requests, r.Polls, r.Missed
+	b.LatenessP50S, b.LatenessP99S, b.LatenessMaxS = r.P50.Seconds(), r.P99.Seconds(), r.Max.Seconds()
+	b.PointsPerS = float64(b.Points) / b.SecondsS
+	if b.Points > 0 {
+		b.CPUPerMillion = b.CPUS / float64(b.Points) * 1e6
+	}
+	b.MemoryMB = peakMemory() / (1 << 20)
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+func goodSamples(g *gateway.Gateway) (n uint64) {
+	for _, h := range g.Health() {
+		n += h.Good
+	}
+	return n
+}
+
+// blockGap lies between two blocks: further than any plan joins.
+const blockGap = 150
+
+// plant is a gateway's configuration with one device for each address.
+func (b *pollBench) plant(addresses []string) (gateway.Config, *profile.Set, error) {
+	p := &profile.Profile{Name: "bench", Version: "1", Kind: "bench_device", Source: "faultline bench poll"}
+	per := (b.Values + b.Blocks - 1) / b.Blocks
+	for i := range b.Values {
+		address := 2*i + i/per*blockGap
+		if address > 65000 {
+			return gateway.Config{}, nil, errors.New("so many blocks do not fit into the address space")
+		}
+		p.Points = append(p.Points, profile.Point{Name: fmt.Sprintf("v%d", i), Type: faultline.TypeFloat, Register: &profile.Register{Table: profile.Holding, Address: uint16(address), Data: profile.Float32}})
+	}
+	set := new(profile.Set)
+	if err := set.Add(p); err != nil {
+		return gateway.Config{}, nil, err
+	}
+	c := gateway.Config{ID: "bench", Site: "bench"}
+	for i, a := range addresses {
+		c.Devices = append(c.Devices, gateway.Device{Position: fmt.Sprintf("D-%d", i), Profile: "bench", Address: "tcp://" + a, Period: b.period, Connections: b.Connections})
+	}
+	return c, set, nil
+}
+
+func (b *pollBench) show(out io.Writer) {
+	ms := func(s float64) time.Duration {
+		return time.Duration(s * float64(time.Second)).Round(100 * time.Microsecond)
+	}
+	fmt.Fprintf(out, "%d devices (%d of them dead), %d values in %d blocks each %v\n", b.Devices, b.Dead, b.Values, b.Blocks, b.period)
+	fmt.Fprintf(out, "  %.0f values/s in %d requests over %.1f s, counted at the equipment; %d values, %d stored meanwhile\n", b.PointsPerS, b.Requests, b.SecondsS, b.Points, b.Stored)
+	fmt.Fprintf(out, "  lateness p50 %v, p99 %v, at most %v; %d polls, %d missed\n", ms(b.LatenessP50S), ms(b.LatenessP99S), ms(b.LatenessMaxS), b.Polls, b.Missed)
+	fmt.Fprintf(out, "  %.2f CPU-seconds a million values (%.2f s in all), %.0f MB at most, %d commits, %.1f MB written\n", b.CPUPerMillion, b.CPUS, b.MemoryMB, b.Commits, float64(b.StreamBytes)/(1<<20))
+}
+
+// equipmentProcess is simulated equipment in a process of its own, so that its CPU does not count.
+type equipmentProcess struct {
+	cmd       *exec.Cmd
+	in        io.WriteCloser
+	out       *bufio.Scanner
+	addresses []string
+}
+
+func startEquipment(ctx context.Context, args ...string) (*equipmentProcess, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	e := &equipmentProcess{cmd: exec.CommandContext(ctx, self, append([]string{"bench", "equipment"}, args...)...)}
+	e.cmd.Stderr = os.Stderr
+	if e.in, err = e.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("start the equipment: %w", err)
+	}
+	pipe, err := e.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start the equipment: %w", err)
+	}
+	if err := e.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the equipment: %w", err)
+	}
+	e.out = bufio.NewScanner(pipe)
+	e.out.Buffer(nil, 1<<20)
+	if !e.out.Scan() || json.Unmarshal(e.out.Bytes(), &e.addresses) != nil {
+		return nil, errors.Join(fmt.Errorf("the equipment does not start"), e.end())
+	}
+	return e, nil
+}
+
+func (e *equipmentProcess) ask(what string) (r equipmentReport, err error) {
+	if _, err := fmt.Fprintln(e.in, what); err != nil {
+		return r, fmt.Errorf("ask the equipment: %w", err)
+	}
+	if !e.out.Scan() {
+		return r, errors.New("the equipment has ended")
+	}
+	if err := json.Unmarshal(e.out.Bytes(), &r); err != nil {
+		return r, fmt.Errorf("read the equipment's report: %w", err)
+	}
+	return r, nil
+}
+
+func (e *equipmentProcess) end() error {
+	_ = e.in.Close() // that ends it
+	if err := e.cmd.Wait(); err != nil {
+		return fmt.Errorf("the equipment: %w", err)
+	}
+	return nil
+}
+
+// lateness is how far after the earliest phase seen each poll of a device came, and how many did not
+// come at all.
+func lateness(at []time.Time, period time.Duration) (late []time.Duration, missed int) {
+	if len(at) < 2 {
+		return nil, 0
+	}
+	first := time.Duration(0)
+	for _, t := range at {
+		d := t.Sub(at[0]) % period
+		if d > period/2 {
+			d -= period
+		}
+		first = min(first, d)
+		late = append(late, d)
+	}
+	for i := range late {
+		late[i] -= first
+	}
+	cycles := int((at[len(at)-1].Sub(at[0])+period/2)/period) + 1
+	return late, max(cycles-len(at), 0)
+}
+
+func quantile(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[int(float64(len(sorted)-1)*q)]
+}
+
+func (r *equipmentReport) summarize(devices [][]time.Time, period time.Duration) {
+	var all []time.Duration
+	for _, at := range devices {
+		late, missed := lateness(at, period)
+		all = append(all, late...)
+		r.Missed += missed
+		r.Polls += len(at)
+	}
+	slices.Sort(all)
+	r.P50, r.P99, r.Max = quantile(all, 0.5), quantile(all, 0.99), quantile(all, 1)
+}
