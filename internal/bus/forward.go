@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -123,6 +124,9 @@ func (f *forwarder) run(ctx context.Context) error {
 	}
 }
 
+// uplinkConsumer begins the names of the consumers that forward.
+const uplinkConsumer = "uplink-"
+
 // position makes the durable consumer of the edge stream stand where the hub needs it. Its name holds
 // the hub stream's: another hub stream, as after a restore, begins with what the edge still has, unless
 // it names a last frame. Where the hub has the gateway's last frame, that decides; where the hub has
@@ -134,7 +138,7 @@ func (f *forwarder) position(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	durable := "uplink-" + f.w.stream
+	durable := uplinkConsumer + f.w.stream
 	_, err = stream.Consumer(ctx, durable)
 	fresh := errors.Is(err, jetstream.ErrConsumerNotFound)
 	if err != nil && !fresh {
@@ -170,10 +174,11 @@ func (f *forwarder) position(ctx context.Context) (jetstream.Consumer, error) {
 	return stream.Consumer(ctx, durable)
 }
 
-// forget deletes the consumers for hub streams that are no more.
+// forget deletes the consumers for hub streams that are no more. Others read the stream too: only an
+// uplink's are its own to delete.
 func (f *forwarder) forget(ctx context.Context, stream jetstream.Stream, keep string) {
 	for name := range stream.ConsumerNames(ctx).Name() {
-		if name != keep {
+		if name != keep && strings.HasPrefix(name, uplinkConsumer) {
 			_ = stream.DeleteConsumer(ctx, name) // the next run tries again
 		}
 	}

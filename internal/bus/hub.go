@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -193,4 +194,34 @@ func (h *Hub) Trim(ctx context.Context, partition int, upTo uint64) error {
 		return fmt.Errorf("trim %s: %w", h.streams[partition], err)
 	}
 	return nil
+}
+
+// SequenceBefore is the sequence of the newest message of a partition that was stored before t; 0 if
+// there is none.
+func (h *Hub) SequenceBefore(ctx context.Context, partition int, t time.Time) (uint64, error) {
+	s, err := h.conn.js.Stream(ctx, h.streams[partition])
+	if err != nil {
+		return 0, fmt.Errorf("look into %s: %w", h.streams[partition], notFound(err))
+	}
+	st := s.CachedInfo().State
+	// Times do not fall within a stream, apart from a clock that was set back: then less is found.
+	lo, hi := st.FirstSeq, st.LastSeq+1 // below lo: before t; hi and above: not
+	for lo < hi {
+		at := lo + (hi-lo)/2
+		m, err := s.GetMsg(ctx, at)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound): // trimmed meanwhile
+			lo = at + 1
+		case err != nil:
+			return 0, fmt.Errorf("look into %s at %d: %w", h.streams[partition], at, err)
+		case m.Time.Before(t):
+			lo = at + 1
+		default:
+			hi = at
+		}
+	}
+	if lo <= st.FirstSeq {
+		return 0, nil
+	}
+	return lo - 1, nil
 }

@@ -19,7 +19,21 @@ const (
 // Recent gives the last stored frames of this gateway, oldest first: at most n, none older than an
 // hour before the newest message was looked for. It is how a gateway that starts again knows what it
 // had stored already.
+// It tries again after faults of the bus, until ctx ends.
 func (p *Publisher) Recent(ctx context.Context, n int) ([]faultline.Frame, error) {
+	for attempt := 0; ; attempt++ {
+		frames, err := p.recent(ctx, n)
+		if err == nil || ctx.Err() != nil {
+			return frames, err
+		}
+		p.conn.log.Warn("recent frames cannot be read yet", "gateway", p.gateway, "error", err)
+		if perr := p.conn.pause(ctx, min(attempt, 5)); perr != nil {
+			return nil, err
+		}
+	}
+}
+
+func (p *Publisher) recent(ctx context.Context, n int) ([]faultline.Frame, error) {
 	stream, err := p.conn.streamOf(ctx, p.w.anchor)
 	if err != nil {
 		return nil, fmt.Errorf("read recent frames of gateway %s: %w", p.gateway, err)
@@ -72,7 +86,7 @@ func lastFrames(ctx context.Context, cons jetstream.Consumer, pending, n int) ([
 			return nil, err
 		}
 		if read += got; got == 0 {
-			break // trimmed while it was read
+			return nil, errGap // trimmed while it was read, or the consumer is gone
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, context.Cause(ctx)

@@ -2,7 +2,9 @@ package bus
 
 import (
 	"context"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/faultline-iot/faultline"
 )
@@ -54,4 +56,54 @@ func TestRecent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An uplink that starts while a gateway reads its recent frames leaves it alone.
+func TestRecentBesideUplink(t *testing.T) {
+	hub := openHub(t, connectTo(t, startServer(t, ServerConfig{Dir: t.TempDir()})), HubConfig{})
+	e := openEdge(t, connectTo(t, startServer(t, ServerConfig{Dir: t.TempDir()})), EdgeConfig{})
+	p := openPublisher(t, e.Publisher)
+	for n := 1; n <= 2500; n += 500 {
+		publish(t, p, n, n+499)
+	}
+	for range 5 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = e.Forward(ctx, hub) }) // ends with ctx
+		got, err := p.Recent(t.Context(), 2400)
+		cancel()
+		wg.Wait()
+		if err != nil || len(got) != 2400 {
+			t.Fatalf("%d frames, %v", len(got), err)
+		}
+	}
+}
+
+// A gateway whose claim was trimmed away goes on in its epoch, and the time of a message is found.
+func TestTrimUnderPublisher(t *testing.T) {
+	h := openHub(t, connectTo(t, startServer(t, ServerConfig{Dir: t.TempDir()})), HubConfig{})
+	p := openPublisher(t, hubPublisher(h))
+	if at, err := h.SequenceBefore(t.Context(), 0, time.Now().Add(-time.Hour)); err != nil || at != 0 {
+		t.Fatalf("before an hour ago: %d, %v", at, err)
+	}
+	publish(t, p, 1, 50)
+	all, err := h.State(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if at, err := h.SequenceBefore(t.Context(), 0, time.Now().Add(time.Hour)); err != nil || at != all.Last {
+		t.Fatalf("before in an hour: %d of %d, %v", at, all.Last, err)
+	}
+	between := time.Now()
+	publish(t, p, 51, 100)
+	at, err := h.SequenceBefore(t.Context(), 0, between)
+	if err != nil || at != all.Last {
+		t.Fatalf("before the second half: %d, want %d, %v", at, all.Last, err)
+	}
+	if err := h.Trim(t.Context(), 0, at); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, p, 101, 150)
+	from := faultline.Place{Stream: h.Stream(0), Sequence: at}
+	complete(t, consume(t, h, 0, from, 100), p.Epoch(), 51, 150)
 }
