@@ -18,6 +18,8 @@ type field struct {
 	data       profile.Data
 	address    uint16
 	words      uint16 // registers, or 1 bit
+	at, own    int    // where in them the value's own lie, and how many: all, unless the scale is among them
+	exponent   int    // where in them the scale's lies, -1: there is none
 	swapWords  bool
 	swapBytes  bool
 	bit, width int
@@ -25,9 +27,13 @@ type field struct {
 
 func newField(p *profile.Profile, pt *profile.Point) field {
 	r := pt.Register
-	f := field{point: pt, table: r.Table, data: r.Data, address: r.Address, words: uint16(r.Registers()), bit: r.Bit, width: r.Width}
+	first, words := r.Span()
+	f := field{point: pt, table: r.Table, data: r.Data, address: first, words: uint16(words), at: int(r.Address - first), own: r.Registers(), exponent: -1, bit: r.Bit, width: r.Width}
+	if r.ScaleAt != nil {
+		f.exponent = int(*r.ScaleAt - first)
+	}
 	order := r.Order
-	if order == profile.DefaultOrder && (f.words > 1 || r.Data == profile.Text) {
+	if order == profile.DefaultOrder && (f.own > 1 || r.Data == profile.Text) {
 		order = p.Modbus.Order // single registers are high byte first everywhere, unless a point says otherwise
 	}
 	f.swapBytes = order.BytesSwapped()
@@ -56,6 +62,11 @@ func (f *field) value(b []byte) (faultline.Value, faultline.Quality) {
 	if f.data == profile.Text {
 		return f.text(b)
 	}
+	exponent := 0
+	if f.exponent >= 0 {
+		exponent = int(int16(binary.BigEndian.Uint16(b[2*f.exponent:])))
+		b = b[2*f.at : 2*(f.at+f.own)]
+	}
 	var raw uint64
 	n := len(b)
 	for i := 0; i < n; i += 2 {
@@ -77,20 +88,26 @@ func (f *field) value(b []byte) (faultline.Value, faultline.Quality) {
 	case profile.BitSpan:
 		raw = raw >> f.bit & (1<<f.width - 1)
 	}
-	if f.notAvailable(raw) {
+	if f.notAvailable(raw) || exponent == math.MinInt16 {
 		return bad(faultline.BadNotAvailable)
 	}
-	return f.number(raw)
+	if exponent < -maxExponent || exponent > maxExponent {
+		return bad(faultline.BadDecode)
+	}
+	return f.number(raw, exponent)
 }
 
+// maxExponent is SunSpec's: a scale factor is -10 to 10.
+const maxExponent = 10
+
 // number interprets raw, right-aligned, and scales it.
-func (f *field) number(raw uint64) (faultline.Value, faultline.Quality) {
+func (f *field) number(raw uint64, exponent int) (faultline.Value, faultline.Quality) {
 	var i int64
 	switch f.data {
 	case profile.Float32:
-		return f.float(float64(math.Float32frombits(uint32(raw))))
+		return f.float(float64(math.Float32frombits(uint32(raw))), exponent)
 	case profile.Float64:
-		return f.float(math.Float64frombits(raw))
+		return f.float(math.Float64frombits(raw), exponent)
 	case profile.Int16:
 		i = int64(int16(raw))
 	case profile.Int32:
@@ -103,7 +120,7 @@ func (f *field) number(raw uint64) (faultline.Value, faultline.Quality) {
 	case profile.Uint64:
 		if raw > math.MaxInt64 {
 			if f.point.Type == faultline.TypeFloat {
-				return f.point.Convert(float64(raw))
+				return f.point.Convert(shifted(float64(raw), exponent))
 			}
 			return bad(faultline.BadOverflow)
 		}
@@ -112,7 +129,7 @@ func (f *field) number(raw uint64) (faultline.Value, faultline.Quality) {
 		i = int64(raw)
 	}
 	if f.point.Type == faultline.TypeFloat {
-		return f.point.Convert(float64(i))
+		return f.point.Convert(shifted(float64(i), exponent))
 	}
 	if q := f.point.Within(float64(i)); q.IsBad() {
 		return bad(q)
@@ -121,14 +138,22 @@ func (f *field) number(raw uint64) (faultline.Value, faultline.Quality) {
 	}
 }
 
-func (f *field) float(v float64) (faultline.Value, faultline.Quality) {
+// shifted moves the decimal point. It divides for places after it, so that 853 becomes 85.3 exactly.
+func shifted(v float64, exponent int) float64 {
+	if exponent < 0 {
+		return v / math.Pow10(-exponent)
+	}
+	return v * math.Pow10(exponent)
+}
+
+func (f *field) float(v float64, exponent int) (faultline.Value, faultline.Quality) {
 	switch {
 	case math.IsNaN(v):
 		return bad(faultline.BadNotAvailable)
 	case math.IsInf(v, 0):
 		return bad(faultline.BadOutOfRange)
 	}
-	return f.point.Convert(v)
+	return f.point.Convert(shifted(v, exponent))
 }
 
 func (f *field) notAvailable(raw uint64) bool {
@@ -139,8 +164,8 @@ func (f *field) notAvailable(raw uint64) bool {
 	switch {
 	case f.data == profile.BitSpan:
 		mask = 1<<f.width - 1
-	case f.words < 4:
-		mask = 1<<(16*f.words) - 1
+	case f.own < 4:
+		mask = 1<<(16*f.own) - 1
 	}
 	for _, n := range f.point.NotAvailable {
 		if n.Bits(raw, mask) {

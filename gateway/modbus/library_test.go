@@ -181,10 +181,16 @@ func fill(t *testing.T, p *profile.Profile) (*image, map[string]faultline.Value)
 			put(pt, words)
 			want[pt.Name] = faultline.String(s[:min(len(s), 2*r.Length)])
 		default:
+			moved := 1.0
+			if r.ScaleAt != nil { // shared by points: all have the same power of ten
+				moved = 0.01
+				d.words[r.Table][*r.ScaleAt] = 0xFFFE
+				owner[fmt.Sprintf("%s %d", r.Table, *r.ScaleAt)] = "a scale"
+			}
 			for _, raw := range candidates[r.Data] {
-				v := raw + pt.Offset
+				v := raw*moved + pt.Offset
 				if pt.Scale != nil {
-					v = raw**pt.Scale + pt.Offset
+					v = raw*moved**pt.Scale + pt.Offset
 				}
 				if !pt.Within(v).IsGood() {
 					continue

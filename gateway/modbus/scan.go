@@ -207,8 +207,8 @@ func (s *Scanner) search(f *Found, t profile.Table) error {
 			if r == nil || r.Table != t || s.s.refused || s.s.ctx.Err() != nil || have[r.Address] {
 				continue
 			}
-			if at := int(r.Address); works(at, r.Registers()) {
-				ends(at, at+r.Registers()-1)
+			if first, n := r.Span(); works(int(first), n) {
+				ends(int(first), int(first)+n-1)
 			}
 		}
 	}

@@ -31,8 +31,9 @@ func (s *Scanner) Snapshot(f *Found, profiles []*profile.Profile) (Snapshot, err
 			if wanted[r.Table] == nil {
 				wanted[r.Table] = new([1 << 16]bool)
 			}
-			for k := range r.Registers() {
-				at := int(r.Address) + k
+			first, n := r.Span()
+			for k := range n {
+				at := int(first) + k
 				wanted[r.Table][at] = f.readable[r.Table][at]
 			}
 		}

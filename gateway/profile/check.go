@@ -75,12 +75,12 @@ func (m *Modbus) check(to problems) {
 
 // checkReadable refuses registers that the device's own limits make unreadable.
 func (m *Modbus) checkReadable(to problems, at func(string) string, r *Register) {
-	n := r.Registers()
+	first, n := r.Span()
 	if maxRegisters, _, _ := m.Limits(); !r.Table.Bits() && n > maxRegisters {
 		to.Add(at("register"), "%d registers, but modbus.max_registers is %d", n, maxRegisters)
 	}
 	for i, f := range m.Forbidden {
-		if f.Table == r.Table && int(r.Address) <= int(f.To) && int(r.Address)+n > int(f.From) {
+		if f.Table == r.Table && int(first) <= int(f.To) && int(first)+n > int(f.From) {
 			to.Add(at("register.address"), "%d is in modbus.forbidden[%d]", r.Address, i)
 		}
 	}
@@ -183,6 +183,11 @@ func (r *Register) check(to problems, at func(string) string, t faultline.Type) 
 		to.Add(at("register.length"), "%d: say how many registers the string has, 1 to %d", r.Length, MaxRegisters)
 	} else if !text && r.Length != 0 {
 		to.Add(at("register.length"), "only data: string has a length")
+	}
+	if r.ScaleAt != nil && t != faultline.NoType && (t != faultline.TypeFloat || r.Table.Bits()) {
+		to.Add(at("register.scale_at"), "only a float in registers has a scale")
+	} else if own := int(r.Address) + r.Registers(); r.ScaleAt != nil && int(*r.ScaleAt) >= int(r.Address) && int(*r.ScaleAt) < own {
+		to.Add(at("register.scale_at"), "%d is a register of the value itself", *r.ScaleAt)
 	}
 	if int(r.Address)+r.Registers() > 1<<16 {
 		to.Add(at("register.address"), "%d: its %d registers go past the last address, 65535", r.Address, r.Registers())

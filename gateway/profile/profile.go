@@ -76,6 +76,8 @@ type Register struct {
 	Bit     int    `yaml:"bit,omitempty"`   // data bit and bits: lowest bit, 0 to 15
 	Width   int    `yaml:"width,omitempty"` // data bits: how many, 1 to 16
 	Length  int    `yaml:"length,omitempty"`
+
+	ScaleAt *uint16 `yaml:"scale_at,omitempty"` // register of the same table that holds a power of ten to multiply by, as SunSpec's scale factors
 }
 
 // Defaults and limits of reads: the protocol's.
@@ -195,6 +197,18 @@ func (r *Register) Registers() int {
 		return r.Length
 	}
 	return 1
+}
+
+// Span gives the first of the registers that the source needs and how many: the value's own and that
+// of its scale, with all between, so that both are of one read.
+func (r *Register) Span() (first uint16, n int) {
+	first, n = r.Address, r.Registers()
+	if r.ScaleAt == nil {
+		return first, n
+	}
+	end := max(int(first)+n, int(*r.ScaleAt)+1)
+	first = min(first, *r.ScaleAt)
+	return first, end - int(first)
 }
 
 // maxDeviceTimeAge and maxDeviceTimeAhead bound a device time that is believed.

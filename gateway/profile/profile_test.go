@@ -67,6 +67,7 @@ func TestYAMLRoundTrip(t *testing.T) {
 		Points: []Point{
 			{Name: "a", Title: "no: \\ \t é", Type: faultline.TypeInt, Register: &Register{Table: Input, Address: 7, Data: BitSpan, Bit: 3, Width: 5, Order: BADC}, Texts: map[int64]string{-1: "x", 2: "off"}},
 			{Name: "b", Type: faultline.TypeString, Register: &Register{Table: Holding, Address: 10, Data: Text, Length: 4}},
+			{Name: "d", Type: faultline.TypeFloat, Register: &Register{Table: Holding, Address: 30, Data: Int16, ScaleAt: ptr(uint16(35))}},
 			{Name: "c", Type: faultline.TypeFloat, Register: &Register{Table: Holding, Address: 20, Data: Uint64}, Scale: ptr(0.001), Offset: -3, Range: []float64{-1e9, 2.5}, Plausible: []float64{0, 1}, Trend: true},
 		},
 	}
@@ -75,7 +76,7 @@ func TestYAMLRoundTrip(t *testing.T) {
 		if err := n.UnmarshalText([]byte(v)); err != nil {
 			t.Fatal(err)
 		}
-		odd.Points[2].NotAvailable = append(odd.Points[2].NotAvailable, n)
+		odd.Points[3].NotAvailable = append(odd.Points[3].NotAvailable, n)
 	}
 	all := []*Profile{odd}
 	for _, name := range s.Names() {
@@ -114,6 +115,9 @@ points:
   - {name: f, type: string, register: {table: input, address: 65535, data: string, length: 2}}
   - {name: f, type: float, range: [3, 1], register: {table: input, address: 1, data: float32}}
   - {name: g, type: float, not_available: [x], register: {table: input, address: 1, data: bits, bit: 10, width: 7}}
+  - {name: h, type: int, register: {table: input, address: 1, data: int16, scale_at: 5}}
+  - {name: i, type: float, register: {table: input, address: 1, data: int32, scale_at: 2}}
+  - {name: k, type: float, register: {table: input, address: 300, data: int32, scale_at: 2}}
 `
 	_, err := Decode("bad.yaml", []byte(data))
 	if err == nil {
@@ -123,6 +127,7 @@ points:
 		"bad.yaml:1: name", "bad.yaml:2: version", "bad.yaml:4: source", "bad.yaml:5: colour", "modbus.max_registers", "modbus.forbidden[0].to",
 		"bad.yaml:8: points[0].name", "points[1].register.data", "points[2]: no source", "points[3].json", "points[4].scale", "points[4].register.data",
 		"points[5].register.address", "points[6].name", "points[6].range", "points[7].register.width", "points[7].not_available[0]", "two profiles",
+		"points[8].register.scale_at", "points[9].register.scale_at", "points[10].register: 300 registers",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not reported", want)

@@ -115,6 +115,9 @@ func (pt *Point) flow() flow {
 		g.whole("bit", r.Bit)
 		g.whole("width", r.Width)
 		g.whole("length", r.Length)
+		if r.ScaleAt != nil {
+			g = append(g, fmt.Sprintf("scale_at: %d", *r.ScaleAt))
+		}
 		f = append(f, "register: "+g.String())
 	}
 	if pt.JSON != nil {
