@@ -1,6 +1,9 @@
 package faultline
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // AlarmState is one of the seven states of ISA-18.2 / IEC 62682.
 type AlarmState string
@@ -57,6 +60,15 @@ const (
 
 // AlarmID joins the parts of an alarm's identity.
 func AlarmID(site, position, rule string) string { return site + "/" + position + "/" + rule }
+
+// SplitAlarmID is the inverse of AlarmID.
+func SplitAlarmID(id string) (site, position, rule string, ok bool) {
+	parts := strings.Split(id, "/")
+	if len(parts) != 3 {
+		return "", "", "", false
+	}
+	return parts[0], parts[1], parts[2], true
+}
 
 // State derives the alarm's state at now.
 func (a *Alarm) State(now time.Time) AlarmState {

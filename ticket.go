@@ -130,6 +130,7 @@ type Resolution struct {
 	FunctionalTest string `json:"functional_test,omitempty"`
 	NormalReason   string `json:"normal_reason,omitempty"` // why it may be resolved though its condition is not normal
 	JobsDone       bool   `json:"jobs_done,omitempty"`     // inspections: the job list is done
+	Verdict        string `json:"verdict,omitempty"`       // on the rule that opened it: one of Verdicts
 	Words          string `json:"words,omitempty"`         // for the customer
 }
 

@@ -49,7 +49,7 @@ const machineName = "rules"
 
 // Rules that are not in any file.
 const (
-	testRule  = "test-alarm"
+	testRule  = faultline.TestAlarmRule
 	stormRule = "storm"
 )
 
