@@ -11,6 +11,7 @@ import (
 // benches are the measurements; each is one file and one line here.
 var benches = []command{
 	{"poll", "[-devices N]", "Modbus devices polled and their values stored durably at the edge", benchPoll},
+	{"rules", "[-json]", "the rules engine: evaluations, memory, restoring, pauses", benchRules},
 }
 
 // benchCommand runs one of benches.
