@@ -252,3 +252,17 @@ func (s *Set) Only(ids ...string) (*Set, error) {
 	}
 	return only, nil
 }
+
+// Watched lists the points of a position whose samples the rules must see, in the position's order: all
+// of them where a rule judges the asset as a whole.
+func (s *Set) Watched(p *faultline.Position) []string {
+	attached, _ := s.attach(p)
+	var names []string
+	for i := range p.Points {
+		name := p.Points[i].Name
+		if slices.ContainsFunc(attached, func(a attachment) bool { return a.rule.of.Asset || slices.Contains(a.watch, name) }) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

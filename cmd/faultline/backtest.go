@@ -298,7 +298,8 @@ func (t *trial) connect(ctx context.Context, o *backtest.Options) (end func(), e
 		return end, err
 	}
 	condensed := o.To.Sub(o.From) > longestRaw && !t.raw
-	o.Source = backtest.NewInflux(n.influx, t.position, t.watched(), condensed)
+	points := t.set.Watched(&t.position)
+	o.Source = backtest.NewInflux(n.influx, t.position, points[:min(len(points), 200)], condensed)
 	if condensed {
 		t.notes = append(t.notes, "more than 31 days: condensed data were taken, in which what lasts less than a minute cannot be seen; -raw takes the readings")
 	}
@@ -320,29 +321,6 @@ func (t *trial) real(ctx context.Context, n *node, nothing bool) error {
 	var err error
 	t.were, err = backtest.Activations(ctx, n.store, t.position.Site, t.position.ID, ids)
 	return err
-}
-
-// watched lists the points that the rules look at; all where a rule looks at the asset as a whole.
-func (t *trial) watched() []string {
-	var some, all []string
-	whole := false
-	for i := range t.position.Points {
-		all = append(all, t.position.Points[i].Name)
-	}
-	for _, i := range t.set.Instances([]faultline.Position{t.position}) {
-		if i.Position != t.position.ID {
-			continue
-		}
-		if i.Point == "" {
-			whole = true
-		} else if !slices.Contains(some, i.Point) {
-			some = append(some, i.Point)
-		}
-	}
-	if whole || len(some) == 0 {
-		return all[:min(len(all), 200)]
-	}
-	return some
 }
 
 func showBacktest(out io.Writer, r *backtest.Report) {
@@ -381,7 +359,11 @@ func showBacktest(out io.Writer, r *backtest.Report) {
 		}
 	}
 	w.Flush()
-	fmt.Fprintf(out, "\n%d alarms would have been raised, %d were; %d of those would not have been\n", len(r.Alarms), len(r.Were), missed)
+	fmt.Fprintf(out, "\n%d alarms would have been raised", len(r.Alarms))
+	if len(r.Were) > 0 {
+		fmt.Fprintf(out, "; %d were, of which %d would not have been", len(r.Were), missed)
+	}
+	fmt.Fprintln(out)
 	if len(r.Tickets) > 0 {
 		w = tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 		fmt.Fprintln(w, "\nTICKET\tOPENED\tPRIORITY\tKIND\tALARMS\tTITLE")
