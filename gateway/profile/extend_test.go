@@ -163,3 +163,27 @@ func TestLibraryAgrees(t *testing.T) {
 		t.Errorf("%d profiles of real equipment", devices)
 	}
 }
+
+// Whatever extends a profile of the library is refused or makes a profile that stands by itself.
+func FuzzExtends(f *testing.F) {
+	lib, err := Library()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte("name: b\nversion: \"1\"\nextends: sim-pump\nsource: s\nremove: [tick, flow]\npoints:\n  - {name: x, type: bool, register: {table: coil, address: 9, data: bool}}\n"))
+	f.Add([]byte("name: b\nversion: \"1\"\nextends: sim-ups@1\nsource: s\nmqtt: {topic: t}\npoints:\n  - {name: load, type: float, json: l}\n  - {name: load, type: float, json: l}\n"))
+	f.Add([]byte("name: b\nversion: \"1\"\nextends: solaredge-inverter\nsource: s\nmodbus: {max_registers: 2, forbidden: [{table: holding, from: 40070, to: 40080}]}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		p, err := lib.Decode("fuzz.yaml", data)
+		if err != nil {
+			return
+		}
+		again, err := Decode("again.yaml", p.YAML())
+		if err != nil {
+			t.Fatalf("%v\n%s", err, p.YAML())
+		}
+		if got, want := string(again.YAML()), string(p.YAML()); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	})
+}
