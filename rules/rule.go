@@ -39,6 +39,8 @@ type Rule struct {
 	Suggest     string         `yaml:"suggest"`      // "remote" or "on_site"
 	Check       []string       `yaml:"check"`        // what to check, in order
 
+	Overrides []Override `yaml:"overrides"` // where it is different
+
 	of *kind.Type
 }
 
@@ -113,6 +115,7 @@ func (r *Rule) validate(p *document.Problems, path string, plans map[string]*ins
 		report("suggest", "%q: use remote or on_site", r.Suggest)
 	}
 	r.validateKind(report, plans)
+	r.validateOverrides(p, path, plans)
 }
 
 func (r *Rule) validateKind(report func(field, format string, args ...any), plans map[string]*inspect.Plan) {

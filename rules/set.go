@@ -201,6 +201,9 @@ func (s *Set) attach(p *faultline.Position) (list []attachment, misfits []string
 		if !r.wants(p) {
 			continue
 		}
+		if r = r.at(p); r.Disabled {
+			continue
+		}
 		add := func(name string, point *faultline.Point) {
 			k, watch, err := r.of.Make(&r.Settings, point, p.Points)
 			if errors.Is(err, kind.ErrAbsent) && len(r.Positions) == 0 {
@@ -256,7 +259,11 @@ func (s *Set) Misfits(positions []faultline.Position) []string {
 		misfits = append(misfits, m...)
 	}
 	for _, r := range s.rules {
-		for _, want := range r.Positions {
+		names := slices.Clone(r.Positions)
+		for i := range r.Overrides {
+			names = append(names, r.Overrides[i].Positions...)
+		}
+		for _, want := range names {
 			if !r.Disabled && !known[want] {
 				misfits = append(misfits, fmt.Sprintf("rule %s names position %s, which does not exist", r.ID, want))
 			}
