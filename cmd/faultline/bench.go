@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // benches are the measurements; each is one file and one line here.
@@ -16,7 +15,12 @@ var benches = []command{
 
 // benchCommand runs one of benches.
 func benchCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
-	var names []string
+	fs.Usage = func() {
+		fmt.Fprint(fs.Output(), "faultline bench WHAT\n  measure a part on this machine\n\nWhat:\n")
+		for _, b := range benches {
+			fmt.Fprintf(fs.Output(), "  faultline bench %-8s %-16s %s\n", b.name, b.args, b.about)
+		}
+	}
 	for _, b := range append(benches, command{name: "equipment", run: benchEquipment}) {
 		if len(args) > 0 && b.name == args[0] {
 			sub := flag.NewFlagSet("bench "+b.name, flag.ContinueOnError)
@@ -27,8 +31,10 @@ func benchCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 			}
 			return b.run(ctx, sub, args[1:], out)
 		}
-		names = append(names, b.name)
 	}
-	fmt.Fprintf(fs.Output(), "faultline bench: which? There is: %s\n", strings.Join(names[:len(benches)], ", "))
+	if err := parse(fs, args, 0); err != nil {
+		return err
+	}
+	fs.Usage()
 	return errUsage
 }

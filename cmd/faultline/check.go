@@ -30,7 +30,10 @@ func checkCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 	cfg, err := LoadConfig(*file)
 	if err != nil {
 		fmt.Fprintln(out, err)
-		return fmt.Errorf("%d mistakes in %s", countProblems(err), *file)
+		if n := countProblems(err); n != 1 {
+			return fmt.Errorf("%d mistakes in %s", n, *file)
+		}
+		return fmt.Errorf("one mistake in %s", *file)
 	}
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "POSITION\tSITE\tKIND\tPROFILE\tADDRESS\tPOINTS\tRULES")

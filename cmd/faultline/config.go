@@ -43,6 +43,8 @@ type Config struct {
 	Rules RulesConfig `yaml:"rules"`
 	// API is the console and the REST interface.
 	API APIConfig `yaml:"api"`
+	// Metrics is where a process without the API tells how it is.
+	Metrics MetricsConfig `yaml:"metrics"`
 
 	file     string
 	profiles *profile.Set
@@ -63,7 +65,7 @@ type HubConfig struct {
 	Listen     string `yaml:"listen"`     // of the embedded hub, for gateways elsewhere; empty: this process only
 	TokenFile  string `yaml:"token_file"` // or the environment's FAULTLINE_HUB_TOKEN
 	Partitions int    `yaml:"partitions"` // fixed when the hub is made: 1 embedded, 32 for an external one
-	MaxBytes   int64  `yaml:"max_bytes"`  // of each partition's stream
+	MaxBytes   int64  `yaml:"max_bytes"`  // of each partition's stream; 0: what fits (see docs/configuration.md)
 }
 
 // StoreConfig says where the SQL database is. Without a URL it is a SQLite file in the data directory.
@@ -117,11 +119,16 @@ type APIConfig struct {
 	Listen string `yaml:"listen"`
 }
 
+// MetricsConfig is a listener for Prometheus and health checks, for processes without the role api,
+// which has its own.
+type MetricsConfig struct {
+	Listen string `yaml:"listen"`
+}
+
 // Default is the configuration of an empty file: everything embedded, on loopback.
 func Default() Config {
 	return Config{
 		Data:   "faultline-data",
-		Hub:    HubConfig{MaxBytes: 8 << 30},
 		Influx: InfluxConfig{Database: "faultline", Retention: 90 * 24 * time.Hour},
 		API:    APIConfig{Listen: "127.0.0.1:8080"},
 	}

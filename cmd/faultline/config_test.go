@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -15,8 +16,8 @@ func TestExamples(t *testing.T) {
 		t.Fatalf("examples %v: %v", files, err)
 	}
 	for _, f := range files {
-		if strings.HasSuffix(f, ".profile.yaml") || strings.HasSuffix(f, ".rules.yaml") {
-			continue // loaded by the configurations that name them
+		if slices.ContainsFunc([]string{".profile.yaml", ".rules.yaml", ".test.yaml"}, func(end string) bool { return strings.HasSuffix(f, end) }) {
+			continue // loaded by the configurations that name them; tests are run by TestRuleTestExamples
 		}
 		cfg, err := LoadConfig(f)
 		if err != nil {

@@ -40,6 +40,16 @@ func demo(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) e
 	if *verbose {
 		d.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
+	if *length < 0 {
+		return fmt.Errorf("-for %s: use a time above zero", *length)
+	}
+	if *report != "" { // better said now than after the run
+		f, err := os.OpenFile(*report, os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return fmt.Errorf("the report cannot be written: %w", err)
+		}
+		f.Close()
+	}
 	if !chosen {
 		*listen = freeOr(*listen)
 	}
@@ -130,7 +140,7 @@ func (d *demonstration) run(ctx context.Context, listen, simHTTP string, seed in
 		}
 	})
 	aside.Go(func() { d.watch(asideCtx) })
-	if d.history && d.fresh {
+	if d.history {
 		aside.Go(func() {
 			if err := d.makeHistory(asideCtx); err != nil && asideCtx.Err() == nil {
 				d.story.say("the made-up history failed: %v", err)

@@ -3,8 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -53,11 +57,51 @@ var pastFaults = []pastFault{
 	{4.1, "P-102", "bearing_wear", "vibration_de", 7.1, 9 * time.Hour, 12 * time.Hour, "pump-vibration", "Vibration high", "vibration", faultline.SeverityWarning, false, 2 * time.Hour, 30 * time.Hour, "misalignment", "coupling out of line after the last repair", "1.9 mm/s at full speed", "Coupling aligned. The next vibration check is brought forward.", "A. Lindqvist"},
 }
 
+// pastMark is how far the made-up history is, kept in the data directory: a run that ended in the middle
+// of it is followed by one that completes it, for the same days.
+type pastMark struct {
+	To   time.Time `json:"to"`
+	Done bool      `json:"done"`
+}
+
+func (d *demonstration) markFile() string { return filepath.Join(d.dir, "made-up-history.json") }
+
+// wantsHistory tells whether history is to be filled in, and up to when: into an empty directory, or
+// where it was begun.
+func (d *demonstration) wantsHistory() (to time.Time, wants bool, err error) {
+	b, err := os.ReadFile(d.markFile())
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return d.started.Truncate(time.Minute), d.fresh, nil
+	case err != nil:
+		return to, false, fmt.Errorf("read the mark of the made-up history: %w", err)
+	}
+	var m pastMark
+	if err := json.Unmarshal(b, &m); err != nil {
+		return to, false, fmt.Errorf("read the mark of the made-up history %s: %w", d.markFile(), err)
+	}
+	return m.To, !m.Done, nil
+}
+
+func (d *demonstration) markHistory(m pastMark) error {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(d.markFile(), b, 0o600)
+}
+
 // makeHistory fills in thirty days of one-minute values, the tickets of faults in them, and their
-// alarms. All of it is marked as made up.
+// alarms. All of it is marked as made up; doing it again changes nothing.
 func (d *demonstration) makeHistory(ctx context.Context) error {
 	began := time.Now()
-	to := d.started.Truncate(time.Minute)
+	to, wants, err := d.wantsHistory()
+	if err != nil || !wants {
+		return err
+	}
+	if err := d.markHistory(pastMark{To: to}); err != nil {
+		return err
+	}
 	from := to.AddDate(0, 0, -historyDays)
 	for _, f := range pastFaults {
 		if err := d.pastTicket(ctx, f, to); err != nil {
@@ -68,6 +112,9 @@ func (d *demonstration) makeHistory(ctx context.Context) error {
 		if err := d.pastValues(ctx, p, from, to); err != nil {
 			return fmt.Errorf("%s: %w", p.ID, err)
 		}
+	}
+	if err := d.markHistory(pastMark{To: to, Done: true}); err != nil {
+		return err
 	}
 	d.story.say("history %d days of made-up past filled in: %d values, %d tickets, in %s", historyDays, d.madeUp.values, d.madeUp.tickets, time.Since(began).Round(100*time.Millisecond))
 	return nil
@@ -186,7 +233,7 @@ func (d *demonstration) pastTicket(ctx context.Context, f pastFault, to time.Tim
 	closed := solved.Add(20 * time.Hour)
 	urgency := int(f.severity)
 	t := faultline.Ticket{
-		Kind: faultline.TicketFault, Maintenance: faultline.Corrective, Status: faultline.StatusClosed,
+		ID: "made-up-" + f.device + "-" + f.rule, Kind: faultline.TicketFault, Maintenance: faultline.Corrective, Status: faultline.StatusClosed,
 		Priority: faultline.PriorityOf(p.Asset.Criticality, urgency), Urgency: urgency,
 		Site: p.Site, Position: p.ID, Serial: p.Asset.Serial, Rule: f.rule, RuleVersion: 1, FailureMode: f.mode,
 		Title: p.ID + " " + f.title, Text: fmt.Sprintf("%s: %s passed %g.", f.title, f.point, f.limit), Suggest: "on_site", Assignee: f.by,

@@ -17,6 +17,7 @@ const (
 	demoGateway  = "gw-harbour"
 	demoCustomer = "Harbour Foods"
 	demoLeaser   = "Coldline Leasing"
+	demoHubBytes = 256 << 20 // days of its frames; fits a small temporary disk
 )
 
 // demoAsset says what stands where in the demonstration.
@@ -54,7 +55,7 @@ func demoConfig(dir, listen string, plant *equipment.Plant, now time.Time) (*Con
 		return nil, broker, err
 	}
 	broker.URL = "tcp://" + address
-	text := fmt.Sprintf("data: %q\nsites: [{id: %s, name: Harbour plant, customer: %s, region: EU}]\napi: {listen: %q}\n", dir, demoSite, demoCustomer, listen)
+	text := fmt.Sprintf("data: %q\nsites: [{id: %s, name: Harbour plant, customer: %s, region: EU}]\nhub: {max_bytes: %d}\napi: {listen: %q}\n", dir, demoSite, demoCustomer, demoHubBytes, listen)
 	text += fmt.Sprintf("gateways:\n  - id: %s\n    site: %s\n    mqtt: {listen: %q}\n    devices:\n", demoGateway, demoSite, address)
 	profiles := map[string]string{}
 	for _, a := range demoAssets {

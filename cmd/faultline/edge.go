@@ -16,7 +16,7 @@ import (
 // startEdge opens the stream in which a gateway of a site keeps its frames until the hub has them, and
 // starts what forwards them; live passes newest frames on. Reading equipment never waits for the hub.
 func (n *node) startEdge(ctx context.Context, g gateway.Config, forward func(what string, f func(context.Context) error)) (w *bus.Publisher, live func(faultline.Frame), err error) {
-	srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(n.cfg.dataDir(), "edge-"+g.ID), Name: g.ID, Log: n.log})
+	srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(n.cfg.dataDir(), "edge-"+g.ID), Name: g.ID, MaxStore: unlimited, Log: n.log})
 	if err != nil {
 		return nil, nil, err
 	}

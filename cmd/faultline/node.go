@@ -8,12 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/api"
 	"github.com/faultline-iot/faultline/gateway"
 	"github.com/faultline-iot/faultline/internal/bus"
@@ -49,6 +51,7 @@ type node struct {
 	influx  *tsdb.Client
 	engine  *embedded.Engine
 	api     *api.Server
+	metrics string // address of a process without the API; empty: none
 
 	writers []*bus.Publisher
 	samples sampleCount
@@ -70,6 +73,10 @@ type stream struct {
 	name   string
 	server *bus.Server
 }
+
+// unlimited lets a stream server store what its streams' own limits allow. The server's own limit is a
+// share of what is free when it starts, so a disk that has filled would keep it from opening its streams.
+const unlimited = 1 << 60
 
 // watch has the server closed with the node and, once the roles run, watched for a disk that fails.
 func (n *node) watch(name string, s *bus.Server) {
@@ -136,6 +143,9 @@ func startNode(ctx context.Context, cfg *Config, o nodeOptions, fail func(error)
 			}
 		}
 	}
+	if err := n.startMetrics(ctx, fail); err != nil {
+		return n, err
+	}
 	// A stream that could not write recovers only by being opened again: the process ends, says why,
 	// and whoever keeps it running starts it. Nothing that it acknowledged is lost.
 	disk, diskCtx := n.begin(ctx, "disk")
@@ -180,7 +190,7 @@ func (n *node) openHub(ctx context.Context) error {
 	}
 	partitions := c.Hub.Partitions
 	if c.Hub.URL == "" {
-		srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(c.dataDir(), "hub"), Name: "hub", Listen: c.Hub.Listen, Token: token, Log: n.log, Registry: n.registry})
+		srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(c.dataDir(), "hub"), Name: "hub", Listen: c.Hub.Listen, Token: token, MaxStore: unlimited, Log: n.log, Registry: n.registry})
 		if err != nil {
 			return err
 		}
@@ -198,8 +208,44 @@ func (n *node) openHub(ctx context.Context) error {
 		}
 	}
 	n.onClose(func() error { n.conn.Close(); return nil })
-	n.hub, err = n.conn.OpenHub(ctx, bus.HubConfig{Partitions: partitions, MaxBytes: c.Hub.MaxBytes, CommitInterval: 5 * time.Millisecond})
+	maxBytes := c.Hub.MaxBytes
+	if maxBytes == 0 {
+		if maxBytes, err = n.hubBytes(ctx, partitions); err != nil {
+			return err
+		}
+	}
+	n.hub, err = n.conn.OpenHub(ctx, bus.HubConfig{Partitions: partitions, MaxBytes: maxBytes, CommitInterval: 5 * time.Millisecond})
+	if err != nil && strings.Contains(err.Error(), "insufficient storage") {
+		err = fmt.Errorf("%w: %d partitions of %d MiB each are more than the hub may store: give it more, or set hub.max_bytes", err, partitions, maxBytes>>20)
+	}
 	return err
+}
+
+// Sizes of a partition's stream where the configuration says none.
+const (
+	largestPartition  = 8 << 30
+	smallestPartition = 32 << 20
+	externalPartition = 1 << 30
+)
+
+// hubBytes is how large a new hub's partitions may become: half of the free disk, shared by them. A hub
+// that is there keeps what it has (0).
+func (n *node) hubBytes(ctx context.Context, partitions int) (int64, error) {
+	if _, err := n.conn.OpenHub(ctx, bus.HubConfig{}); err == nil || !errors.Is(err, faultline.ErrNotFound) {
+		return 0, nil // what is wrong with it, opening it in earnest says
+	}
+	if n.cfg.Hub.URL != "" {
+		return externalPartition, nil
+	}
+	free, known := freeDisk(n.cfg.dataDir())
+	if !known {
+		return externalPartition, nil
+	}
+	each := min(free/2/int64(partitions), largestPartition)
+	if each < smallestPartition {
+		return 0, fmt.Errorf("only %d MiB are free in %s: a hub of %d partitions wants twice %d MiB each; free some space, or set hub.max_bytes", free>>20, n.cfg.dataDir(), partitions, smallestPartition>>20)
+	}
+	return each, nil
 }
 
 func (n *node) openStore(ctx context.Context) (err error) {

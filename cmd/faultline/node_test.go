@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -92,10 +93,15 @@ func TestSiteAndCentre(t *testing.T) {
 	t.Setenv("FAULTLINE_HUB_TOKEN", "s3cret")
 	shared := fmt.Sprintf("gateways: [{id: gw-1, site: north, devices: [{position: P-1, profile: sim-pump, address: \"tcp://%s\", period: 100ms}]}]\napi: {listen: \"127.0.0.1:0\"}\n", at["P-1"])
 	centreCfg := load(t, fmt.Sprintf("hub: {listen: %q}\n", hub)+shared)
-	siteCfg := load(t, fmt.Sprintf("hub: {url: \"nats://%s\"}\n", hub)+shared)
+	siteCfg := load(t, fmt.Sprintf("hub: {url: \"nats://%s\"}\nmetrics: {listen: \"127.0.0.1:0\"}\n", hub)+shared)
 
 	site, stopSite := start(t, siteCfg, roleGateway) // the hub is not there yet
 	eventually(t, "the gateway stores frames", func() bool { return site.writers[0].Last() >= 5 })
+	for _, page := range []string{"metrics", "healthz", "readyz"} {
+		if b, err := get(t.Context(), http.DefaultClient, "http://"+site.metrics+"/"+page); err != nil || len(b) == 0 {
+			t.Errorf("the gateway's %s: %v", page, err)
+		}
+	}
 	centre, stopCentre := start(t, centreCfg, roleIngest, roleRules, roleAPI)
 	eventually(t, "frames reach the centre", func() bool { return ledger(t, centre).Delivered >= 10 })
 	stopCentre()

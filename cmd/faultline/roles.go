@@ -6,12 +6,15 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/api"
@@ -89,6 +92,8 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 		return err
 	}
 	s.run(sctx, fail, roleIngest, in.Run)
+	trim := ingest.Trimmer{Hub: n.hub, Places: n.store.Places, Partitions: n.partitions(), Roles: []string{roleIngest, roleRules}, Log: n.log}
+	s.run(sctx, fail, "trimmer", trim.Run)
 	return nil
 }
 
@@ -117,6 +122,41 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 		return err
 	}
 	s.run(sctx, fail, roleAPI, n.api.Run)
+	return nil
+}
+
+// startMetrics serves metrics and health of a process without the API.
+func (n *node) startMetrics(ctx context.Context, fail func(error)) error {
+	if n.cfg.Metrics.Listen == "" || n.has(roleAPI) {
+		return nil
+	}
+	l, err := net.Listen("tcp", n.cfg.Metrics.Listen)
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	n.metrics = l.Addr().String()
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		for _, p := range n.writers {
+			if s := p.Stats(); s.State != "ok" {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				fmt.Fprintln(w, s.State, s.Error)
+				return
+			}
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	s, sctx := n.begin(ctx, "metrics")
+	s.run(sctx, fail, "metrics", func(context.Context) error {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	s.run(sctx, fail, "metrics", func(ctx context.Context) error { <-ctx.Done(); return srv.Close() })
 	return nil
 }
 

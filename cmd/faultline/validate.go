@@ -127,6 +127,7 @@ func (c *Config) validateParts(p *document.Problems) {
 	listen("hub.listen", c.Hub.Listen)
 	listen("influx.listen", c.Influx.Listen)
 	listen("api.listen", c.API.Listen)
+	listen("metrics.listen", c.Metrics.Listen)
 	if c.API.Listen == "" {
 		p.Add("api.listen", "is empty: write host:port, such as 127.0.0.1:8080")
 	}
@@ -158,7 +159,7 @@ func (c *Config) validateParts(p *document.Problems) {
 	if c.Hub.Partitions < 0 || c.Hub.Partitions > 256 {
 		p.Add("hub.partitions", "%d: use 1 to 256, or leave it out", c.Hub.Partitions)
 	}
-	if c.Hub.MaxBytes < 16<<20 {
+	if c.Hub.MaxBytes != 0 && c.Hub.MaxBytes < 16<<20 {
 		p.Add("hub.max_bytes", "%d is too small: at least 16 MiB (16777216)", c.Hub.MaxBytes)
 	}
 	for path, f := range map[string]string{"hub.token_file": c.Hub.TokenFile, "influx.token_file": c.Influx.TokenFile} {

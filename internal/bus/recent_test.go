@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/faultline-iot/faultline"
 )
 
@@ -58,24 +60,29 @@ func TestRecent(t *testing.T) {
 	}
 }
 
-// An uplink that starts while a gateway reads its recent frames leaves it alone.
-func TestRecentBesideUplink(t *testing.T) {
+// An uplink that starts while a gateway reads its recent frames leaves that reader alone.
+func TestUplinkLeavesOtherReaders(t *testing.T) {
 	hub := openHub(t, connectTo(t, startServer(t, ServerConfig{Dir: t.TempDir()})), HubConfig{})
-	e := openEdge(t, connectTo(t, startServer(t, ServerConfig{Dir: t.TempDir()})), EdgeConfig{})
+	conn := connectTo(t, startServer(t, ServerConfig{Dir: t.TempDir()}))
+	e := openEdge(t, conn, EdgeConfig{})
 	p := openPublisher(t, e.Publisher)
-	for n := 1; n <= 2500; n += 500 {
-		publish(t, p, n, n+499)
+	publish(t, p, 1, 20)
+	stream, err := conn.streamOf(t.Context(), e.subj.claims)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for range 5 {
-		ctx, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		wg.Go(func() { _ = e.Forward(ctx, hub) }) // ends with ctx
-		got, err := p.Recent(t.Context(), 2400)
-		cancel()
-		wg.Wait()
-		if err != nil || len(got) != 2400 {
-			t.Fatalf("%d frames, %v", len(got), err)
-		}
+	reader, err := stream.CreateConsumer(t.Context(), jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = e.Forward(ctx, hub) }) // ends with ctx
+	consume(t, hub, 0, faultline.Place{}, 20)
+	cancel()
+	wg.Wait()
+	if _, err := reader.Info(t.Context()); err != nil {
+		t.Errorf("the reader is gone: %v", err)
 	}
 }
 
