@@ -73,6 +73,7 @@ type Server struct {
 	audience *audience
 	notices  notices
 	drawn    drawn
+	past     past
 	console  *console.Console
 	document map[string]any
 	handler  http.Handler

@@ -31,6 +31,8 @@ type fakeSeries struct {
 	err    error
 	asked  []tsdb.HistoryQuery
 	latest map[string]faultline.Frame
+	madeUp map[string]time.Time
+	past   int // how often MadeUpUntil was asked
 }
 
 func (f *fakeSeries) History(_ context.Context, q tsdb.HistoryQuery) ([]tsdb.PointHistory, error) {
@@ -67,6 +69,13 @@ func (f *fakeSeries) Latest(_ context.Context, _, site, position string) (faultl
 		return l, nil
 	}
 	return faultline.Frame{}, faultline.ErrNotFound
+}
+
+func (f *fakeSeries) MadeUpUntil(_ context.Context, _, site, position string) (time.Time, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.past++
+	return f.madeUp[site+"/"+position], f.err
 }
 
 func (f *fakeSeries) Ping(context.Context) error {

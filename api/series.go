@@ -59,6 +59,13 @@ func (s *Server) getSeries(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	until, err := s.madeUpUntil(c.Request.Context(), p, c.now)
+	if err != nil {
+		return nil, err
+	}
+	if !until.Before(from) {
+		out.MadeUp = until
+	}
 	for i := range history {
 		out.Points = append(out.Points, viewHistory(p, &history[i]))
 	}
@@ -120,6 +127,10 @@ func (s *Server) pictures(ctx context.Context, p *faultline.Position, names []st
 	if err != nil {
 		return nil, err
 	}
+	until, err := s.madeUpUntil(ctx, p, now)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]*chart.Chart, 0, len(history))
 	for i := range history {
 		h := &history[i]
@@ -127,7 +138,7 @@ func (s *Server) pictures(ctx context.Context, p *faultline.Position, names []st
 		if point == nil {
 			point = &faultline.Point{Name: h.Point}
 		}
-		c := &chart.Chart{Title: titleOf(point), Unit: point.Unit, From: now.Add(-span), To: now, Location: s.location, Height: 150}
+		c := &chart.Chart{Title: titleOf(point), Unit: point.Unit, From: now.Add(-span), To: now, MadeUpUntil: until, Location: s.location, Height: 150}
 		c.Series = []chart.Series{seriesOf(point, h, span)}
 		for _, r := range rules {
 			if r.Point == h.Point {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	faultline "github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/internal/store"
@@ -56,6 +57,8 @@ type losses interface {
 type Series interface {
 	History(context.Context, tsdb.HistoryQuery) ([]tsdb.PointHistory, error)
 	Latest(ctx context.Context, kind, site, position string) (faultline.Frame, error) // ErrNotFound if there is none
+	// MadeUpUntil is the time of a position's newest made-up value, zero if it has none.
+	MadeUpUntil(ctx context.Context, kind, site, position string) (time.Time, error)
 	Ping(context.Context) error
 }
 

@@ -83,6 +83,7 @@ type History struct {
 	Position string         `json:"position"`
 	From     time.Time      `json:"from"`
 	To       time.Time      `json:"to"`
+	MadeUp   time.Time      `json:"made_up_until,omitzero" about:"values up to then are made-up history; left out if none of these are"`
 	Points   []PointHistory `json:"points"`
 }
 

@@ -46,8 +46,10 @@ type Chart struct {
 	Series   []Series
 	Limits   []faultline.Limit
 	Marks    []Mark
-	From, To time.Time      // zero: the extent of the samples and marks
-	Location *time.Location // of the time axis; nil is UTC
+	From, To time.Time // zero: the extent of the samples and marks
+	// MadeUpUntil is the end of made-up values, shaded and said so; zero if there are none.
+	MadeUpUntil time.Time
+	Location    *time.Location // of the time axis; nil is UTC
 
 	Width  int // px; 0 is fluid
 	Height int // px of the plot without its axis and legend; 0 is 180
@@ -60,10 +62,10 @@ type Chart struct {
 // the rule's version that raised it, and the moment that it was raised.
 func FromEvidence(e *faultline.Evidence, loc *time.Location) *Chart {
 	s := Series{Name: e.Point, Dots: true, Step: e.Kind == "state"}
-	label := "fault "
+	label := "raised "
 	switch e.Kind {
 	case "meter":
-		label = "due "
+		label = "due since "
 	case "test":
 		label = "test "
 	}

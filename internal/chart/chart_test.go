@@ -234,3 +234,30 @@ func BenchmarkSVG(b *testing.B) {
 		c.SVG()
 	}
 }
+
+func TestMadeUpPastIsMarked(t *testing.T) {
+	from := time.Date(2026, 3, 1, 10, 0, 0, 0, time.UTC)
+	draw := func(until time.Time) string {
+		c := Chart{Title: "Temperature", From: from, To: from.Add(time.Hour), MadeUpUntil: until, Series: []Series{{Samples: []Sample{{At: from, Value: 1, Quality: faultline.Good}, {At: from.Add(time.Hour), Value: 2, Quality: faultline.Good}}}}}
+		return string(c.SVG())
+	}
+	for name, c := range map[string]struct {
+		until time.Time
+		want  []string
+	}{
+		"a part":   {from.Add(15 * time.Minute), []string{`<rect class="chart-made" x="0" y="8" width="25%"`, `class="chart-made-end" x1="25%"`, "made up until 10:15</text>", `, made up until 10:15"`}},
+		"all":      {from.Add(2 * time.Hour), []string{`width="100%" height="180" fill="#6a4c93"`, "made up: demonstration history</text>"}},
+		"the past": {from.Add(-time.Minute), nil},
+		"nothing":  {time.Time{}, nil},
+	} {
+		svg := draw(c.until)
+		for _, w := range c.want {
+			if !strings.Contains(svg, w) {
+				t.Errorf("%s: no %s in\n%s", name, w, svg)
+			}
+		}
+		if len(c.want) == 0 && strings.Contains(svg, "made") {
+			t.Errorf("%s is marked:\n%s", name, svg)
+		}
+	}
+}

@@ -60,6 +60,7 @@ func (c *Chart) SVG() []byte {
 
 	var body picture
 	body.c, body.from, body.to, body.loc, body.y, body.top = c, p.from, p.to, p.loc, p.y, p.top
+	body.madeUp()
 	labels := body.grid()
 	labels = append(labels, body.limits(off)...)
 	body.open()
@@ -129,6 +130,9 @@ func (p *picture) describe() string {
 	}
 	if bad > 0 {
 		t += fmt.Sprintf(", %d without a value", bad)
+	}
+	if p.hasMadeUp() {
+		t += ", " + p.madeUpWords()
 	}
 	return t
 }
