@@ -204,6 +204,9 @@ func (s *stage) act(ctx context.Context, i int) error {
 	s.commands++
 	c := faultline.Command{ID: fmt.Sprintf("c%d", s.commands), Verb: a.Verb, At: s.Start.Add(a.At), By: a.By, Site: site,
 		Position: a.Position, Rule: a.Rule, Plan: a.Plan, Reason: a.Reason}
+	if a.For != 0 {
+		c.Until = c.At.Add(a.For)
+	}
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return err

@@ -77,6 +77,7 @@ type action struct {
 	Rule     string        `yaml:"rule"`
 	Plan     string        `yaml:"plan"`
 	Ticket   int           `yaml:"ticket"` // the first is 1
+	For      time.Duration `yaml:"for"`    // of commands that end by themselves: shelve, out_of_service
 	By       string        `yaml:"by"`     // default anna
 	Reason   string        `yaml:"reason"`
 	Refused  bool          `yaml:"refused"` // it must be refused
@@ -304,7 +305,7 @@ func (t *test) prepareAction(p *document.Problems, at string, a *action) {
 	}
 	switch a.Verb {
 	case "":
-		p.Add(at+".verb", "is missing: use ack, serviced, test_alarm, resolve, close or cancel")
+		p.Add(at+".verb", "is missing: use ack, shelve, serviced, test_alarm, resolve, close or cancel")
 	case "ack":
 		a.Verb = faultline.VerbAcknowledge
 	case "resolve", "close", "cancel":

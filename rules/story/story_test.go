@@ -126,6 +126,28 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+// Shelving ends by itself.
+func TestShelving(t *testing.T) {
+	s, err := Load("shelving", []byte(`
+tests:
+  - name: shelved
+    rules: [level]
+    assets: [{position: T-1, profile: tank}]
+    series: {level: 50x10 10}
+    do:
+      - {at: 5s, verb: shelve, rule: level, for: 1m, reason: the tank is cleaned}
+    expect:
+      - {at: 30s, alarms: [{rule: level, state: SHLVD}], tickets: []}
+      - {at: 70s, alarms: [{rule: level, state: UNACK}], tickets: [{alarms: [level]}]}
+`), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(t.Context(), nil, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 // A year is played in longer steps.
 func TestYear(t *testing.T) {
 	s, err := Load("year", []byte(`
