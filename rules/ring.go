@@ -108,6 +108,34 @@ func (r *ring) each(f func(e entry, text string)) {
 	}
 }
 
+// A course is worth telling if there are this many samples over this long.
+const (
+	courseSamples = 10
+	courseTime    = time.Minute
+)
+
+// course gives how a value came gradually to where it is, upwards or downwards; false if it did not: it
+// jumped, or hardly moved compared with scale.
+func (r *ring) course(up bool, scale float64) (change float64, in time.Duration, ok bool) {
+	var first, last entry
+	n, step := 0, 0.0
+	r.each(func(e entry, _ string) {
+		if e.none {
+			return
+		}
+		if n == 0 {
+			first = e
+		} else {
+			step = max(step, math.Abs(e.value-last.value))
+		}
+		last = e
+		n++
+	})
+	change, in = last.value-first.value, time.Duration(last.at-first.at)
+	moved := math.Abs(change)
+	return change, in, n >= courseSamples && in >= courseTime && change > 0 == up && moved > 0.02*math.Abs(scale) && step <= 0.4*moved
+}
+
 // snapshot appends the ring: qualities, then samples with times as differences.
 func (r *ring) snapshot(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(r.qualities)))

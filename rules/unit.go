@@ -217,7 +217,7 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 	switch c.transition {
 	case faultline.TransitionRaised, faultline.TransitionRose:
 		a.Severity, a.Acked = c.severity, false
-		a.Why = r.kind.Explain(v, c.held)
+		a.Why = r.kind.Explain(v, c.held) + u.course(r, v)
 		e.event.Why = a.Why
 		if c.transition == faultline.TransitionRose {
 			break
@@ -243,6 +243,18 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 	}
 	e.alarm = *a
 	return e
+}
+
+// course says of a limit how the value got there, where that was gradual and the ring knows it.
+func (u *unit) course(r *instance, v kind.Verdict) string {
+	if r.rule.Kind != "threshold" || r.point == nil {
+		return ""
+	}
+	change, in, ok := u.points[r.point.Name].ring.course(v.Detail > 0, v.Limit)
+	if !ok {
+		return ""
+	}
+	return "; " + kind.Course(change, r.point.Unit, in)
 }
 
 func (i *instance) title() string {

@@ -296,3 +296,37 @@ func BenchmarkRestore(b *testing.B) {
 	}
 	b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/60*100_000, "s/100k-rules")
 }
+
+func TestCourse(t *testing.T) {
+	ramp := func(n int, value func(int) float64) *ring {
+		r := &ring{}
+		for i := range n {
+			s := faultline.Sample{Quality: faultline.Good, Value: faultline.Float(value(i))}
+			if i%7 == 3 {
+				s = faultline.Sample{Quality: faultline.BadTimeout}
+			}
+			r.push(start.Add(time.Duration(i)*time.Second), &s)
+		}
+		return r
+	}
+	for _, c := range []struct {
+		name string
+		r    *ring
+		up   bool
+		ok   bool
+		want float64
+	}{
+		{"climbs", ramp(150, func(i int) float64 { return 60 + 0.25*float64(i) }), true, true, 29.75},
+		{"climbs, but the limit is below", ramp(150, func(i int) float64 { return 60 + 0.25*float64(i) }), false, false, 0},
+		{"falls", ramp(100, func(i int) float64 { return 60 - 0.25*float64(i) }), false, true, -24.75},
+		{"jumps", ramp(100, func(i int) float64 { return float64(i / 99 * 20) }), true, false, 0},
+		{"hardly moves", ramp(100, func(i int) float64 { return 84 + 0.01*float64(i) }), true, false, 0},
+		{"too short", ramp(30, func(i int) float64 { return float64(i) }), true, false, 0},
+		{"nothing", &ring{}, true, false, 0},
+	} {
+		change, in, ok := c.r.course(c.up, 85)
+		if ok != c.ok || ok && (change != c.want || in < time.Minute) {
+			t.Errorf("%s: %v in %v, %v", c.name, change, in, ok)
+		}
+	}
+}
