@@ -21,7 +21,7 @@ func (s *Server) listAlarms(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, total, err := s.store.Alarms(c.Request.Context(), store.AlarmFilter{Site: c.Query("site"), Position: c.Query("position"), OnlyOpen: open != nil && *open, Limit: limit, Offset: offset})
+	rows, total, err := s.alarmsIn(c, store.AlarmFilter{Site: c.Query("site"), Position: c.Query("position"), OnlyOpen: open != nil && *open, Limit: limit, Offset: offset}, c.Query("state"))
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/api/console"
 )
 
 const (
@@ -42,6 +43,7 @@ func (m *Move) check() error {
 		for _, f := range []struct{ name, text string }{
 			{"resolution.outcome", r.Outcome}, {"resolution.failure_mode", r.FailureMode}, {"resolution.detection", r.Detection}, {"resolution.mechanism", r.Mechanism},
 			{"resolution.cause", r.Cause}, {"resolution.functional_test", r.FunctionalTest}, {"resolution.normal_reason", r.NormalReason}, {"resolution.words", r.Words},
+			{"resolution.next_plan", r.NextPlan}, {"resolution.owner", r.Owner},
 		} {
 			if err := checkText(f.name, f.text, 0, maxText); err != nil {
 				return err
@@ -68,6 +70,9 @@ func (m *Move) apply(t *faultline.Ticket, by string, at time.Time, normal bool) 
 		return nil, &refusal{err, names, nil}
 	}
 	from := t.Status
+	if t.Reports(m.To) {
+		return m.report(t, by, at)
+	}
 	event := faultline.TicketEvent{At: at, By: by, Kind: faultline.EventMoved, From: string(from), To: string(m.To), Text: m.words()}
 	events := []faultline.TicketEvent{event}
 
@@ -105,6 +110,33 @@ func (m *Move) apply(t *faultline.Ticket, by string, at time.Time, normal bool) 
 	t.Status = m.To
 	return events, nil
 }
+
+// report sends work that did not solve the ticket back to triaged, with how it goes on. Its words tell
+// the customer what was found: a diagnosis.
+func (m *Move) report(t *faultline.Ticket, by string, at time.Time) ([]faultline.TicketEvent, error) {
+	var r faultline.Resolution
+	if m.Resolution != nil {
+		r = *m.Resolution
+	}
+	missing := t.ReportGate(r)
+	if !r.NextAt.IsZero() && r.NextAt.Before(at) {
+		missing = append(missing, "next_at: a time to come")
+	}
+	if len(missing) > 0 {
+		return nil, &refusal{fmt.Errorf("%w: ticket %s goes back to triaged only with a report; missing: %s", faultline.ErrRefused, t.Number, strings.Join(missing, "; ")), nil, missing}
+	}
+	r.NextAt = r.NextAt.UTC()
+	text := fmt.Sprintf("%s. Cause: %s. Next: %s. By: %s, until %s.", console.Word(r.Outcome), sentence(r.Cause), sentence(r.NextPlan), sentence(r.Owner), r.NextAt.Format("2 Jan 2006"))
+	if m.Text != "" {
+		text += " " + strings.TrimSpace(m.Text)
+	}
+	event := faultline.TicketEvent{At: at, By: by, Kind: faultline.EventMoved, From: string(t.Status), To: string(m.To), Text: text}
+	t.Resolution, t.Assignee, t.Status, t.WaitingFrom = r, strings.TrimSpace(r.Owner), m.To, ""
+	return []faultline.TicketEvent{event, tell(t, faultline.EventDiagnosis, r.Words, by, at)}, nil
+}
+
+// sentence without its full stop, to stand in another.
+func sentence(s string) string { return strings.TrimRight(strings.TrimSpace(s), ". ") }
 
 // words for the history.
 func (m *Move) words() string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,10 +25,11 @@ func (s *Server) assetPage(c *call) (any, error) {
 		return nil, err
 	}
 	a := s.asset(f, p)
-	alarms, _, err := s.store.Alarms(ctx, store.AlarmFilter{Site: p.Site, Position: p.ID, OnlyOpen: true, Limit: pageRows})
+	alarms, _, err := s.store.Alarms(ctx, store.AlarmFilter{Site: p.Site, Position: p.ID})
 	if err != nil {
 		return nil, err
 	}
+	alarms = slices.DeleteFunc(alarms, func(a faultline.Alarm) bool { return a.State(c.now) == faultline.AlarmNormal })
 	inspections, err := s.store.Inspections(ctx, store.InspectionFilter{Site: p.Site, Position: p.ID})
 	if err != nil {
 		return nil, err
@@ -36,6 +38,7 @@ func (s *Server) assetPage(c *call) (any, error) {
 	v := console.Asset{
 		ID: p.ID, Name: p.Name, Site: p.Site, SiteName: f.siteName(p.Site), State: console.StatePill(string(a.State)), Facts: m.assetFacts(&a),
 		Coverage: a.Coverage, CoveragePill: console.CoveragePill(a.Coverage), CoverageUntil: m.At(a.Coverage.Until), TestAction: assetHref(p.Site, p.ID) + "/test-alarm",
+		OutAction: assetHref(p.Site, p.ID) + "/out-of-service", ReturnAction: assetHref(p.Site, p.ID) + "/return", Spans: spanOptions(faultline.LongestOutOfService),
 	}
 	points := s.points(p, c.now)
 	for i := range points {
@@ -44,6 +47,11 @@ func (s *Server) assetPage(c *call) (any, error) {
 	shell := s.shell(c, "assets", p.ID, "alarm ticket inspection", valuesEach)
 	shell.Site, shell.Position = p.Site, p.ID
 	v.Alarms = m.alarms(alarms, shell.Href)
+	for i := range alarms {
+		if a := &alarms[i]; a.OutOfService != "" && v.Out == "" {
+			v.Out = m.reason(a)
+		}
+	}
 	if err := s.assetWork(ctx, m, p, inspections, &v); err != nil {
 		return nil, err
 	}

@@ -258,19 +258,3 @@ func (s *Server) assetsPage(c *call) (any, error) {
 	shell.Site = filter.site
 	return framed{shell: shell, view: v}, nil
 }
-
-func (s *Server) alarmsPage(c *call) (any, error) {
-	b, err := s.book.open(c.Request.Context())
-	if err != nil {
-		return nil, err
-	}
-	all, at := c.Query("all") != "", offset(c)
-	list, total, err := s.store.Alarms(c.Request.Context(), store.AlarmFilter{Site: c.Query("site"), OnlyOpen: !all, Limit: pageRows, Offset: at})
-	if err != nil {
-		return nil, err
-	}
-	m := s.rows(c, &b, ticketsOfAlarms(list)...)
-	shell := s.shell(c, "alarms", "Alarms", "alarm ticket", 0)
-	v := console.Alarms{All: all, Sites: siteOptions(&b, c.Query("site")), Rows: m.alarms(list, shell.Href), Pager: pager(c, total, pageRows, at, "alarms")}
-	return framed{shell: shell, view: v}, nil
-}

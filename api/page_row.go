@@ -73,17 +73,13 @@ func (m *rows) alarm(a *faultline.Alarm, back string) console.AlarmRow {
 	r := console.AlarmRow{
 		ID: a.ID, Title: a.Title, Why: a.Why, Rule: a.Rule, State: console.AlarmPill(a, m.Now), Severity: console.SeverityPill(a.Severity),
 		Asset: m.asset(a.Site, a.Position), Raised: m.At(a.RaisedAt), Cleared: m.At(a.ClearedAt), Count: a.Count, MadeUp: a.MadeUp, Chattering: a.Chattering, Back: back,
+		Href: alarmHref(a.Site, a.Position, a.Rule), Reason: m.reason(a),
 	}
 	if r.Title == "" {
 		r.Title = a.Rule
 	}
 	r.Ticket = m.ticketLink(a.Ticket)
-	if a.Acked {
-		r.AckedBy = a.AckedBy
-	}
-	if st := a.State(m.Now); st == faultline.AlarmUnacked || st == faultline.AlarmReturned {
-		r.Acknowledge = "/alarms/" + strings.Join([]string{a.Site, a.Position, a.Rule}, "/") + "/acknowledge"
-	}
+	m.deeds(a, &r)
 	return r
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	faultline "github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/api/console"
@@ -101,7 +102,7 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	v := console.Ticket{
 		Row: m.ticket(&t), Action: ticketHref(t.Number), Version: t.Version, Why: t.Text, Reasons: faultline.CancelReasons,
 		Fault: t.Kind == faultline.TicketFault, NeedsNormal: !normal(&t, alarms), Coverage: t.Coverage, CoveragePill: console.CoveragePill(t.Coverage), Until: m.At(t.Coverage.Until),
-		Stages: stages(&t), Moves: moveForms(&t), Facts: m.ticketFacts(&t), Alarms: m.alarms(alarms, ticketHref(t.Number)), Resolution: resolutionFacts(&t),
+		Stages: stages(&t), Moves: moveForms(&t), Facts: m.ticketFacts(&t), Alarms: m.alarms(alarms, ticketHref(t.Number)), Resolution: m.resolutionFacts(&t),
 		CommentKinds: options("", commentKinds, entered.CommentKind, word)[1:],
 	}
 	for i := range evidence {
@@ -168,7 +169,9 @@ func known(t *faultline.Ticket, e console.Entered) console.Entered {
 		if t.Rule != "" {
 			e.Detection = "rule " + t.Rule
 		}
-		e.Outcome = "solved"
+	}
+	if r := &t.Resolution; e.To == "" && r.Outcome != faultline.OutcomeSolved { // what a report of ours said already
+		e.Mechanism, e.Cause = r.Mechanism, r.Cause
 	}
 	return e
 }
@@ -217,6 +220,8 @@ func moveForms(t *faultline.Ticket) []console.MoveForm {
 	for _, to := range t.Moves() {
 		f := console.MoveForm{To: string(to), Verb: verbs[to], Main: to == next, Resolve: to == faultline.StatusResolved, Cancel: to == faultline.StatusCancelled}
 		switch {
+		case t.Reports(to):
+			f.Report, f.Verb = true, "Not solved yet: report and plan on"
 		case t.Status == faultline.StatusResolved && to == faultline.StatusInProgress:
 			f.Verb, f.Hint = "Reopen", "why"
 		case t.Status == faultline.StatusWaitingCustomer || t.Status == faultline.StatusWaitingParts:
@@ -285,12 +290,13 @@ func (m *rows) ticketFacts(t *faultline.Ticket) []console.Fact {
 	return facts
 }
 
-func resolutionFacts(t *faultline.Ticket) []console.Fact {
+func (m *rows) resolutionFacts(t *faultline.Ticket) []console.Fact {
 	r := &t.Resolution
 	var out []console.Fact
 	for _, f := range []console.Fact{
 		fact("Outcome", console.Word(r.Outcome)), fact("Failure mode", console.Word(r.FailureMode)), fact("Found by", r.Detection), fact("Mechanism", r.Mechanism), fact("Cause", r.Cause),
 		fact("Functional test", r.FunctionalTest), fact("Though not normal", r.NormalReason), fact("Words for the customer", r.Words),
+		fact("Next plan", r.NextPlan), fact("Who", r.Owner), fact("Until", day(r.NextAt, m.Location)),
 	} {
 		if f.Text != "" {
 			out = append(out, f)
@@ -364,11 +370,35 @@ func (s *Server) moveForm(c *call) (any, error) {
 		}
 		entered.Resolution = *m.Resolution
 	}
+	if outcome := c.PostForm("outcome"); m.To == faultline.StatusTriaged && outcome != "" {
+		entered.NextDay = c.PostForm("next_at")
+		m.Resolution = &faultline.Resolution{
+			Outcome: outcome, Cause: c.PostForm("cause"), Words: c.PostForm("words"), NextPlan: c.PostForm("next_plan"), Owner: c.PostForm("owner"), NextAt: endOfDay(entered.NextDay, s.location),
+		}
+		entered.Resolution = *m.Resolution
+	}
 	v, _, err := s.move(c, &m)
 	if err != nil {
 		return s.again(c, entered, err)
 	}
 	return s.back(ticketHref(v.Number), console.Notice{Text: v.Number + ": " + console.Word(v.Status), Items: v.Notes}), nil
+}
+
+// endOfDay of a date as a form gives it; zero if it is none.
+func endOfDay(date string, l *time.Location) time.Time {
+	t, err := time.ParseInLocation(time.DateOnly, date, l)
+	if err != nil {
+		return time.Time{}
+	}
+	return t.AddDate(0, 0, 1).Add(-time.Second)
+}
+
+// day of a time as pages show it; "" for the zero time.
+func day(t time.Time, l *time.Location) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.In(l).Format("2 Jan 2006")
 }
 
 func (s *Server) commentForm(c *call) (any, error) {

@@ -16,8 +16,10 @@ var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":ru
 
 // bodies are requests that the fixture can carry out.
 var bodies = map[string]string{
-	"/move":     `{"to":"triaged","text":"remote first"}`,
-	"/comments": `{"text":"on our way","to_customer":true}`,
+	"/shelve":         `{"reason":"known","until":"2026-03-14T16:00:00Z"}`,
+	"/out-of-service": `{"reason":"known","until":"2026-03-14T16:00:00Z"}`,
+	"/move":           `{"to":"triaged","text":"remote first"}`,
+	"/comments":       `{"text":"on our way","to_customer":true}`,
 }
 
 func bodyOf(path string) string {

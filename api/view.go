@@ -185,7 +185,7 @@ type Move struct {
 	Reason      string                `json:"reason,omitempty" about:"why; for cancelled one of duplicate, false_alarm, wont_fix, withdrawn, quote_declined"`
 	DuplicateOf string                `json:"duplicate_of,omitempty" about:"number of the other ticket, if cancelled as duplicate"`
 	Text        string                `json:"text,omitempty"`
-	Resolution  *faultline.Resolution `json:"resolution,omitempty" about:"needed to resolve"`
+	Resolution  *faultline.Resolution `json:"resolution,omitempty" about:"needed to resolve; and from in_progress to triaged, as the report of work that did not solve it: outcome partial or not_solved, words, cause, next_plan, owner, next_at"`
 	Version     int                   `json:"version,omitempty" about:"the version seen; 0 takes whatever is there"`
 }
 

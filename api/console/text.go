@@ -60,6 +60,7 @@ var words = map[string]string{
 	"joined": "Another alarm joined", "repeated": "Repeated", "recovered": "Back to normal", "priority": "Priority", "assigned": "Assigned",
 	"none": "No clock", "running": "Running", "overdue": "Overdue", "met": "Met", "missed": "Missed",
 	"planned": "Planned", "due": "Due", "done": "Done", "skipped": "Skipped",
+	"solved": "Solved", "partial": "Partly solved", "not_solved": "Not solved",
 	"corrective": "Corrective", "predetermined": "Predetermined", "condition_based": "Condition-based",
 	"bad": "Bad", "uncertain": "Uncertain", "good": "Good",
 }

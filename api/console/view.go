@@ -44,7 +44,7 @@ type Notice struct {
 }
 
 // views are all pages; each has a template of its name.
-var views = []View{Overview{}, Assets{}, Asset{}, Alarms{}, Tickets{}, Ticket{}, Inspections{}, Data{}, Contracts{}, Reference{}, Login{}, Problem{}}
+var views = []View{Overview{}, Assets{}, Asset{}, Alarms{}, Alarm{}, Tickets{}, Ticket{}, Inspections{}, Data{}, Contracts{}, Reference{}, Login{}, Problem{}}
 
 // Link leads somewhere.
 type Link struct{ Href, Text string }
@@ -82,20 +82,6 @@ type Value struct {
 	Seen              Moment
 	Good              string // newest value before that, if it is missing now
 	GoodSeen          Moment
-}
-
-// AlarmRow is an alarm in a list.
-type AlarmRow struct {
-	ID, Title, Why, Rule string
-	State, Severity      Pill
-	Asset                Link
-	Raised, Cleared      Moment
-	AckedBy              string
-	Count                int
-	Ticket               Link
-	Acknowledge          string // where to post; "" if there is nothing to acknowledge
-	Back                 string // where to go afterwards
-	MadeUp, Chattering   bool
 }
 
 // TicketRow is a ticket in a list.
@@ -204,14 +190,10 @@ type Asset struct {
 	CoveragePill             Pill
 	CoverageUntil            Moment
 	TestAction               string
-}
-
-// Alarms is the list of alarms.
-type Alarms struct {
-	All   bool
-	Sites []Option
-	Rows  []AlarmRow
-	Pager Pager
+	OutAction                string   // where to post to take it out of service
+	ReturnAction             string   // where to post to return it
+	Out                      string   // why it is out of service; "" if it is not
+	Spans                    []Option // for how long it may be out of service
 }
 
 // Tickets is the list of tickets.
@@ -229,13 +211,14 @@ type MoveForm struct {
 	To, Verb, Hint string
 	Main           bool // the usual next step
 	Resolve        bool // asks for the resolution
+	Report         bool // asks for the report of work that did not solve it
 	Cancel         bool // asks for a reason
 }
 
 // Entered is what was typed into a form that was refused, or what is known already.
 type Entered struct {
 	faultline.Resolution
-	To, Reason, DuplicateOf, Text, CommentKind string
+	To, Reason, DuplicateOf, Text, CommentKind, NextDay string
 }
 
 // EvidenceView is a piece of evidence.
@@ -383,7 +366,6 @@ type Problem struct {
 func (Overview) template() string    { return "overview" }
 func (Assets) template() string      { return "assets" }
 func (Asset) template() string       { return "asset" }
-func (Alarms) template() string      { return "alarms" }
 func (Tickets) template() string     { return "tickets" }
 func (Ticket) template() string      { return "ticket" }
 func (Inspections) template() string { return "inspections" }
