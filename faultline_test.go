@@ -107,7 +107,7 @@ func TestMoves(t *testing.T) {
 		StatusNew:             "triaged waiting_customer cancelled",
 		StatusTriaged:         "in_progress scheduled resolved waiting_customer cancelled",
 		StatusScheduled:       "in_progress triaged waiting_parts waiting_customer cancelled",
-		StatusInProgress:      "waiting_customer waiting_parts scheduled resolved cancelled",
+		StatusInProgress:      "waiting_customer waiting_parts scheduled resolved triaged cancelled",
 		StatusWaitingCustomer: "in_progress scheduled cancelled",
 		StatusWaitingParts:    "in_progress scheduled cancelled",
 		StatusResolved:        "closed in_progress cancelled",
@@ -149,6 +149,24 @@ func TestGate(t *testing.T) {
 	in := Ticket{Kind: TicketInspection}
 	if got := in.Gate(Resolution{Outcome: "solved", Words: "x", JobsDone: true}, false); got != nil {
 		t.Errorf("missing %q", got)
+	}
+}
+
+func TestReportGate(t *testing.T) {
+	for _, from := range []Status{StatusNew, StatusScheduled, StatusInProgress, StatusResolved} {
+		if tk := (Ticket{Status: from}); tk.Reports(StatusTriaged) != (from == StatusInProgress) || tk.Reports(StatusResolved) {
+			t.Errorf("%s: a report is wanted at the wrong moves", from)
+		}
+	}
+	var tk Ticket
+	if got := tk.ReportGate(Resolution{Outcome: "solved", Owner: " "}); len(got) != 6 || !strings.HasPrefix(got[0], "outcome") {
+		t.Errorf("missing %q", got)
+	}
+	for _, outcome := range []string{OutcomePartial, OutcomeNotSolved} {
+		r := Resolution{Outcome: outcome, Words: "It runs at half load.", Cause: "bearing worn", NextPlan: "replace the bearing", Owner: "Anna", NextAt: time.Unix(1, 0)}
+		if got := tk.ReportGate(r); got != nil {
+			t.Errorf("%s: missing %q", outcome, got)
+		}
 	}
 }
 

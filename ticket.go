@@ -51,13 +51,13 @@ var moves = map[Status][]Status{
 	StatusNew:             {StatusTriaged, StatusWaitingCustomer, StatusCancelled},
 	StatusTriaged:         {StatusInProgress, StatusScheduled, StatusWaitingCustomer, StatusResolved, StatusCancelled},
 	StatusScheduled:       {StatusInProgress, StatusTriaged, StatusWaitingCustomer, StatusWaitingParts, StatusCancelled},
-	StatusInProgress:      {StatusWaitingCustomer, StatusWaitingParts, StatusScheduled, StatusResolved, StatusCancelled},
+	StatusInProgress:      {StatusWaitingCustomer, StatusWaitingParts, StatusScheduled, StatusResolved, StatusTriaged, StatusCancelled},
 	StatusWaitingCustomer: {StatusInProgress, StatusScheduled, StatusCancelled},
 	StatusWaitingParts:    {StatusInProgress, StatusScheduled, StatusCancelled},
 	StatusResolved:        {StatusClosed, StatusInProgress, StatusCancelled},
 }
 
-// Moves lists where the ticket may go from here. From waiting_customer that depends on where it
+// Moves lists where the ticket may go from here; a resolution must pass Gate, a report ReportGate. From waiting_customer that depends on where it
 // came from: work that had not begun goes back where it was.
 func (t *Ticket) Moves() []Status {
 	if t.Status == StatusWaitingCustomer && t.WaitingFrom != "" && t.WaitingFrom != StatusInProgress {
@@ -120,9 +120,17 @@ func PriorityOf(c Criticality, urgency int) Priority {
 	return P4
 }
 
-// Resolution is what must be known before a ticket counts as resolved.
+// Outcomes of work. Only OutcomeSolved resolves a ticket; the others send it back to triaged.
+const (
+	OutcomeSolved    = "solved"
+	OutcomePartial   = "partial"
+	OutcomeNotSolved = "not_solved"
+)
+
+// Resolution is what must be known before a ticket counts as resolved, or before it goes back to
+// triaged because work did not solve it.
 type Resolution struct {
-	Outcome        string `json:"outcome,omitempty"` // "solved"; partial and not_solved go back to triaged
+	Outcome        string `json:"outcome,omitempty"` // "solved"; "partial" and "not_solved" go back to triaged
 	FailureMode    string `json:"failure_mode,omitempty"`
 	Detection      string `json:"detection,omitempty"` // how it was found, such as "rule bearing-temperature"
 	Mechanism      string `json:"mechanism,omitempty"`
@@ -132,6 +140,11 @@ type Resolution struct {
 	JobsDone       bool   `json:"jobs_done,omitempty"`     // inspections: the job list is done
 	Verdict        string `json:"verdict,omitempty"`       // on the rule that opened it: one of Verdicts
 	Words          string `json:"words,omitempty"`         // for the customer
+
+	// How it goes on, where it is not solved.
+	NextPlan string    `json:"next_plan,omitempty"`
+	Owner    string    `json:"owner,omitempty"`  // who sees to it
+	NextAt   time.Time `json:"next_at,omitzero"` // until when
 }
 
 // Ticket is work for people.
@@ -207,7 +220,7 @@ func (t *Ticket) Gate(r Resolution, conditionNormal bool) (missing []string) {
 			missing = append(missing, what)
 		}
 	}
-	need(r.Outcome == "solved", "outcome: only solved resolves; partial and not_solved go back to triaged")
+	need(r.Outcome == OutcomeSolved, "outcome: only solved resolves; partial and not_solved go back to triaged")
 	need(strings.TrimSpace(r.Words) != "", "words: a sentence for the customer")
 	switch t.Kind {
 	case TicketFault:
@@ -219,6 +232,33 @@ func (t *Ticket) Gate(r Resolution, conditionNormal bool) (missing []string) {
 		need(conditionNormal || r.NormalReason != "", "normal_reason: its condition is not normal yet; wait for it or say why it may be resolved")
 	case TicketInspection:
 		need(r.JobsDone, "jobs_done: the plan's job list")
+	}
+	return missing
+}
+
+// Reports tells whether a move is the one from work back to triage, which only the report of work that
+// did not solve the ticket, or not all of it, may make.
+func (t *Ticket) Reports(to Status) bool {
+	return t.Status == StatusInProgress && to == StatusTriaged
+}
+
+// ReportGate lists what is still missing in the report that sends work back to triaged. Empty means
+// that it may go.
+func (t *Ticket) ReportGate(r Resolution) (missing []string) {
+	for _, n := range []struct {
+		ok   bool
+		what string
+	}{
+		{r.Outcome == OutcomePartial || r.Outcome == OutcomeNotSolved, "outcome: partial or not_solved; what is solved goes to resolved"},
+		{strings.TrimSpace(r.Words) != "", "words: a sentence for the customer"},
+		{strings.TrimSpace(r.Cause) != "", "cause: as far as it is known"},
+		{strings.TrimSpace(r.NextPlan) != "", "next_plan: what is to be done next"},
+		{strings.TrimSpace(r.Owner) != "", "owner: who sees to it"},
+		{!r.NextAt.IsZero(), "next_at: until when"},
+	} {
+		if !n.ok {
+			missing = append(missing, n.what)
+		}
 	}
 	return missing
 }

@@ -44,7 +44,7 @@ func TestTicketFromNewToClosedByForms(t *testing.T) {
 	post("/move", url.Values{"to": {"triaged"}, "text": {"needs a visit"}, "version": {"2"}})
 	offers("in_progress", "scheduled", "waiting_customer", "resolved", "cancelled")
 	post("/move", url.Values{"to": {"in_progress"}})
-	offers("waiting_customer", "waiting_parts", "scheduled", "resolved", "cancelled")
+	offers("waiting_customer", "waiting_parts", "scheduled", "resolved", "triaged", "cancelled")
 
 	// The gate: what is missing is named, what was typed is kept.
 	typed := url.Values{"to": {"resolved"}, "outcome": {"solved"}, "cause": {"grease <interval> too long"}, "words": {"All is well."}}
@@ -249,5 +249,41 @@ func TestTextsAreNotShownTwice(t *testing.T) {
 	}
 	if got := withoutRepeats("To check:\n1. Anything", "", nil); got != "To check:\n1. Anything" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestReportOfUnsolvedWork sends work back to triage by its form: what is missing is named, what was
+// typed is kept, and the plan stands on the ticket.
+func TestReportOfUnsolvedWork(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	const page = "/tickets/T-000001"
+	for _, to := range []string{"triaged", "in_progress"} {
+		if a := f.form(page+"/move", "to="+to); a.code != http.StatusSeeOther {
+			t.Fatalf("to %s: %d", to, a.code)
+		}
+	}
+	typed := url.Values{"to": {"triaged"}, "outcome": {"not_solved"}, "cause": {"seal <worn>"}, "words": {"The spare comes on Friday."}, "next_at": {"2026-03-20"}}
+	a := f.form(page+"/move", typed.Encode())
+	for _, want := range []string{"seal &lt;worn&gt;", "The spare comes on Friday.", `value="2026-03-20"`, `<option value="not_solved" selected>`} {
+		if a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, want) {
+			t.Errorf("%d: the refused form does not show %s", a.code, want)
+		}
+	}
+	typed.Set("next_plan", "change the seal")
+	typed.Set("owner", "Ben")
+	if a := f.form(page+"/move", typed.Encode()); a.code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.code, a.body)
+	}
+	k, err := f.store.Ticket(t.Context(), "T-000001")
+	must(t, err)
+	if k.Status != faultline.StatusTriaged || k.Assignee != "Ben" || !k.Resolution.NextAt.Equal(time.Date(2026, 3, 20, 23, 59, 59, 0, time.UTC)) || !k.AnsweredAt.Equal(noon) {
+		t.Errorf("%+v", k)
+	}
+	body := f.get(page).body
+	for _, want := range []string{"Not solved. Cause: seal &lt;worn&gt;. Next: change the seal. By: Ben, until 20 Mar 2026.", "Diagnosis sent", "The spare comes on Friday."} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not show %s", want)
+		}
 	}
 }

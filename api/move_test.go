@@ -18,6 +18,9 @@ var solved = faultline.Resolution{Outcome: "solved", Mechanism: "wear", Cause: "
 func TestMoves(t *testing.T) {
 	partial, jobs := solved, faultline.Resolution{Outcome: "solved", Words: "Done.", JobsDone: true}
 	partial.Outcome = "partial"
+	report := faultline.Resolution{Outcome: "partial", Cause: "bearing worn.", Words: "It runs at half load.", NextPlan: "replace the bearing", Owner: "Ben ", NextAt: noon.Add(24 * time.Hour)}
+	yesterday, claimed := report, report
+	yesterday.NextAt, claimed.Outcome = noon.Add(-time.Hour), "solved"
 	inspection := fault(faultline.StatusInProgress)
 	inspection.Kind, inspection.Rule = faultline.TicketInspection, ""
 	waiting := fault(faultline.StatusWaitingCustomer)
@@ -50,6 +53,15 @@ func TestMoves(t *testing.T) {
 		{name: "resolved: the words are the solution", t: fault(faultline.StatusInProgress), m: Move{To: "resolved", Resolution: &solved}, events: "moved:,solution_sent:New bearing fitted.",
 			check: func(t *faultline.Ticket) bool {
 				return t.ResolvedAt.Equal(noon) && t.AnsweredAt.Equal(noon) && t.RespondedAt.Equal(noon) && t.Resolution.FailureMode == "wear" && t.Resolution.Detection == "rule r" && t.ClosedAt.IsZero()
+			}},
+		{name: "back to triage needs a report", t: fault(faultline.StatusInProgress), m: Move{To: "triaged"}, says: "outcome: partial or not_solved"},
+		{name: "with a date to come", t: fault(faultline.StatusInProgress), m: Move{To: "triaged", Resolution: &yesterday}, says: "next_at: a time to come"},
+		{name: "and not as solved", t: fault(faultline.StatusInProgress), m: Move{To: "triaged", Resolution: &claimed}, says: "what is solved goes to resolved"},
+		{name: "not while it waits", t: fault(faultline.StatusWaitingParts), m: Move{To: "triaged", Resolution: &report}, says: "allowed: in_progress, scheduled, cancelled"},
+		{name: "reported: the words are a diagnosis", t: fault(faultline.StatusInProgress), m: Move{To: "triaged", Resolution: &report, Text: "keys at the gate"}, ill: true,
+			events: "moved:Partly solved. Cause: bearing worn. Next: replace the bearing. By: Ben, until 15 Mar 2026. keys at the gate,diagnosis_sent:It runs at half load.",
+			check: func(t *faultline.Ticket) bool {
+				return t.Status == "triaged" && t.Resolution.Outcome == "partial" && t.Assignee == "Ben" && t.AnsweredAt.Equal(noon) && t.RespondedAt.Equal(noon) && t.ResolvedAt.IsZero()
 			}},
 		{name: "clocks stop once", t: answered, m: Move{To: "resolved", Resolution: &solved}, events: "moved:,solution_sent:New bearing fitted.",
 			check: func(t *faultline.Ticket) bool { return t.AnsweredAt.Equal(noon.Add(-20 * time.Minute)) }},
