@@ -47,7 +47,9 @@ func (s *Server) fleet(ctx context.Context, now time.Time) (*fleet, error) {
 		}
 	}
 	for i := range f.tickets {
-		f.nTicket[place{f.tickets[i].Site, f.tickets[i].Position}]++
+		if t := &f.tickets[i]; !t.Test { // figures leave test tickets out
+			f.nTicket[place{t.Site, t.Position}]++
+		}
 	}
 	return f, nil
 }
@@ -55,10 +57,12 @@ func (s *Server) fleet(ctx context.Context, now time.Time) (*fleet, error) {
 // asset as it stands now.
 func (s *Server) asset(f *fleet, p *faultline.Position) Asset {
 	k := place{p.Site, p.ID}
-	a := Asset{Position: *p, Coverage: f.coverage(p, f.now), LastDataAt: s.latest.heard(p.Site, p.ID), OpenAlarms: f.nAlarm[k], OpenTickets: f.nTicket[k]}
+	a := Asset{Position: *p, Coverage: f.coverage(p, f.now), OpenAlarms: f.nAlarm[k], OpenTickets: f.nTicket[k]}
 	if site := f.site[p.Site]; site != nil {
 		a.SiteName = site.Name
 	}
+	last, speaks := s.latest.usable(p.Site, p.ID, f.now)
+	a.LastDataAt = last
 	switch sev := f.worst[k]; {
 	case sev >= faultline.SeverityCritical:
 		a.State = AssetCritical
@@ -66,7 +70,7 @@ func (s *Server) asset(f *fleet, p *faultline.Position) Asset {
 		a.State = AssetWarning
 	case sev == faultline.SeverityAdvisory:
 		a.State = AssetAdvisory
-	case f.now.Sub(a.LastDataAt) > staleAfter:
+	case !speaks:
 		a.State = AssetNoData
 	default:
 		a.State = AssetNormal

@@ -105,10 +105,19 @@ func (l *latest) readings(site, position string) (map[string]reading, time.Time)
 	return maps.Clone(l.of[k]), l.newest[k]
 }
 
-func (l *latest) heard(site, position string) time.Time {
+// usable is the time of the newest usable sample of a position, and whether one of its points tells
+// its state at the moment: its newest reading is usable and recent. Frames of bad samples alone, as of a
+// device that does not answer, are no data.
+func (l *latest) usable(site, position string, now time.Time) (last time.Time, speaks bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.newest[place{site, position}]
+	for _, r := range l.of[place{site, position}] {
+		if r.goodAt.After(last) {
+			last = r.goodAt
+		}
+		speaks = speaks || r.quality.Usable() && now.Sub(r.at) <= staleAfter
+	}
+	return last, speaks
 }
 
 // silent lists positions that nothing was heard of and that were not asked for yet.

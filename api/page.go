@@ -100,8 +100,8 @@ func (s *Server) badges(c *call, shell *console.Shell) {
 	if _, n, err := s.store.Alarms(ctx, store.AlarmFilter{OnlyOpen: true, Limit: 1}); err == nil {
 		shell.Alarms = n
 	}
-	open := true
-	if _, n, err := s.store.Tickets(ctx, store.TicketFilter{Open: &open, Limit: 1}); err == nil {
+	open, test := true, false
+	if _, n, err := s.store.Tickets(ctx, store.TicketFilter{Open: &open, Test: &test, Limit: 1}); err == nil {
 		shell.Tickets = n
 	}
 }

@@ -24,7 +24,8 @@ func cut[T any](items []T, total, limit, offset int) Page[T] {
 	return Page[T]{items, total, limit, offset}
 }
 
-// AssetState is the worst of an asset's active alarms; no_data where nothing was heard of it lately.
+// AssetState is the worst of an asset's active alarms; no_data where none of its points has a usable
+// value of late, though bad ones may come.
 type AssetState string
 
 // The states of an asset, worst first.
@@ -51,7 +52,7 @@ type Asset struct {
 	SiteName    string             `json:"site_name,omitempty"`
 	State       AssetState         `json:"state"`
 	Coverage    faultline.Coverage `json:"coverage"`
-	LastDataAt  time.Time          `json:"last_data_at,omitzero"`
+	LastDataAt  time.Time          `json:"last_data_at,omitzero" about:"of the newest usable sample"`
 	OpenAlarms  int                `json:"open_alarms"`
 	OpenTickets int                `json:"open_tickets"`
 }
