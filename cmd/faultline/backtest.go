@@ -297,6 +297,13 @@ func (t *trial) connect(ctx context.Context, o *backtest.Options) (end func(), e
 	if err := n.openInflux(ctx); err != nil {
 		return end, err
 	}
+	until, err := n.influx.MadeUpUntil(ctx, t.position.Kind, t.position.Site, t.position.ID)
+	if err != nil {
+		return end, err
+	}
+	if until.After(o.From) {
+		t.notes = append(t.notes, "history up to "+stamp(until)+" is made up for a demonstration")
+	}
 	condensed := o.To.Sub(o.From) > longestRaw && !t.raw
 	points := t.set.Watched(&t.position)
 	o.Source = backtest.NewInflux(n.influx, t.position, points[:min(len(points), 200)], condensed)

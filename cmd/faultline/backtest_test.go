@@ -122,6 +122,7 @@ assets:
 	for i := range 3000 {
 		lines = fmt.Appendf(lines, "centrifugal_pump,site=plant-1,position=P-101,gateway=gw-1 vibration_de=%v %d\n", vibration(i), past.Add(time.Duration(i)*time.Second).UnixNano())
 	}
+	lines = fmt.Appendf(lines, "centrifugal_pump,origin=demo,site=plant-1,position=P-101,gateway=gw-1 vibration_de=2 %d\n", past.Add(500*time.Second+1).UnixNano())
 	if err := n.influx.Write(t.Context(), lines); err != nil {
 		t.Fatal(err)
 	}
@@ -145,6 +146,7 @@ assets:
 	text := strings.Join(strings.Fields(out.String()), " ")
 	for _, want := range []string{
 		"from InfluxDB, vibration_de: readings as they were", "00:16:43 2m7s warning pump-vibration-de T-000001 no", "00:33:23 2m7s warning pump-vibration-de T-000001 yes",
+		"note: history up to 2026-03-01 00:08:20 is made up",
 		"2 alarms would have been raised; 1 were, of which 0 would not have been", "T-000001 2026-03-01 00:16:43 P2 fault 2",
 	} {
 		if !strings.Contains(text, want) {
