@@ -81,7 +81,7 @@ func (c *Client) Run(ctx context.Context, emit Emit) error {
 		if !told {
 			c.cfg.Log.Warn("no connection to the broker", "error", err)
 			for _, d := range c.recv.devices() {
-				c.recv.lost(ctx, d, err)
+				c.recv.lost(ctx, d, err, nil)
 			}
 			told = true
 		}

@@ -6,11 +6,13 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	mochi "github.com/mochi-mqtt/server/v2"
 	"github.com/mochi-mqtt/server/v2/listeners"
@@ -83,7 +85,7 @@ func (l *Listener) Run(ctx context.Context, emit Emit) error {
 	caps.MaximumSessionExpiryInterval = 3600
 	caps.MaximumInflight, caps.MaximumClientWritesPending = 256, 256
 	server := mochi.New(&mochi.Options{Capabilities: caps, Logger: slog.New(slog.DiscardHandler)})
-	h := &hook{l: l, ctx: ctx, owners: map[string]map[*device]bool{}}
+	h := &hook{l: l, ctx: ctx, sessions: newSessions()}
 	if err := server.AddHook(h, nil); err != nil {
 		return fmt.Errorf("set up the MQTT listener: %w", err)
 	}
@@ -107,17 +109,16 @@ func (l *Listener) Run(ctx context.Context, emit Emit) error {
 // hook is how the broker asks us. ctx is that of Run, whose life the broker shares.
 type hook struct {
 	mochi.HookBase
-	l      *Listener
-	ctx    context.Context
-	losing sync.WaitGroup
-	mu     sync.Mutex
-	owners map[string]map[*device]bool // client → devices that it published for
+	l        *Listener
+	ctx      context.Context
+	losing   sync.WaitGroup
+	sessions *sessions
 }
 
 func (h *hook) ID() string { return "faultline" }
 
 func (h *hook) Provides(b byte) bool {
-	return bytes.IndexByte([]byte{mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnSessionEstablished, mochi.OnDisconnect}, b) >= 0
+	return bytes.IndexByte([]byte{mochi.OnConnectAuthenticate, mochi.OnACLCheck, mochi.OnPublish, mochi.OnSessionEstablish, mochi.OnSessionEstablished, mochi.OnDisconnect}, b) >= 0
 }
 
 // OnConnectAuthenticate compares with every user, in constant time.
@@ -141,6 +142,9 @@ func (h *hook) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 		return true
 	}
 	h.l.cfg.Metrics.denied.Inc()
+	if write {
+		h.l.recv.misplaced(user, topic, "a message was refused: its user may not publish there")
+	}
 	return false
 }
 
@@ -171,43 +175,40 @@ func matches(pattern, topic string) bool {
 
 // OnPublish stores. ErrRejectPacket is what makes the broker send no acknowledgement.
 func (h *hook) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
-	err := h.l.recv.receive(h.ctx, packet{topic: pk.TopicName, payload: pk.Payload, repeated: pk.FixedHeader.Dup})
+	h.sessions.own(cl, h.l.recv.routes[pk.TopicName]) // before storing: who ends meanwhile loses nothing of this session
+	err := h.l.recv.receive(h.ctx, packet{topic: pk.TopicName, user: string(cl.Properties.Username), payload: pk.Payload, repeated: pk.FixedHeader.Dup})
 	if err != nil {
 		if h.ctx.Err() == nil {
 			h.l.cfg.Log.Error("a message was not stored and not acknowledged", "error", err)
 		}
 		return pk, packets.ErrRejectPacket
 	}
-	h.mu.Lock()
-	for _, rt := range h.l.recv.routes[pk.TopicName] {
-		if h.owners[cl.ID] == nil {
-			h.owners[cl.ID] = map[*device]bool{}
-		}
-		h.owners[cl.ID][rt.dev] = true
-	}
-	h.mu.Unlock()
 	return pk, nil
 }
+
+// OnSessionEstablish comes before a session of the same client id is ended.
+func (h *hook) OnSessionEstablish(cl *mochi.Client, _ packets.Packet) { h.sessions.begin(cl) }
 
 // OnSessionEstablished counts.
 func (h *hook) OnSessionEstablished(*mochi.Client, packets.Packet) { h.l.cfg.Metrics.clients.Inc() }
 
-// OnDisconnect says of what the client published that it is not connected any more. A client that
-// took its own session over again is still there.
+// OnDisconnect says of what the client alone published for that it is not connected any more. A client
+// that took its own session over again is still there.
 func (h *hook) OnDisconnect(cl *mochi.Client, err error, _ bool) {
 	h.l.cfg.Metrics.clients.Dec()
+	gone := h.sessions.end(cl)
 	if h.ctx.Err() != nil || cl.IsTakenOver() {
 		return
 	}
 	h.l.cfg.Metrics.lost.Inc()
-	h.mu.Lock()
-	gone := h.owners[cl.ID]
-	delete(h.owners, cl.ID)
-	h.mu.Unlock()
+	if errors.Is(err, packets.ErrPacketTooLarge) {
+		user := string(cl.Properties.Username)
+		h.l.recv.complaints.wrong(time.Now(), "user", user, reasonOversized, "", "a client was disconnected: its message is longer than any that is taken", "bytes", maxPacket)
+	}
 	if err == nil {
 		err = errDisconnected
 	}
-	for d := range gone {
-		h.losing.Go(func() { h.l.recv.lost(h.ctx, d, err) })
+	for _, d := range gone {
+		h.losing.Go(func() { h.l.recv.lost(h.ctx, d, err, h.sessions.abandoned) })
 	}
 }

@@ -27,10 +27,19 @@ type field struct {
 	path  []string
 }
 
+// What can be wrong with a device's time.
+const (
+	timeMissing     = "missing"
+	timeUnreadable  = "unreadable"
+	timeImplausible = "implausible"
+)
+
 // message is what a payload says.
 type message struct {
 	samples []faultline.Sample
-	at      time.Time // the device's time; zero if it gives none that can be read
+	at      time.Time // the device's time
+	timed   bool      // at was given
+	untimed string    // why it was not, though the profile says where: timeMissing, timeUnreadable
 	hasID   bool      // it names itself: an equal payload is the same message
 }
 
@@ -53,16 +62,27 @@ func (m *mapping) decode(payload []byte) (message, error) {
 		}
 		out.samples[i] = s
 	}
-	if m.time != nil {
-		if v, ok := find(root, m.time); ok {
-			out.at, _ = parseTime(v)
-		}
+	if m.time != nil && !m.whole() { // a bare value has no room for a time
+		out.at, out.untimed = m.timeOf(root)
+		out.timed = out.untimed == ""
 	}
 	if m.id != nil {
 		v, ok := find(root, m.id)
 		out.hasID = ok && v != nil
 	}
 	return out, nil
+}
+
+// timeOf reads the device's time; wrong says why there is none.
+func (m *mapping) timeOf(root any) (at time.Time, wrong string) {
+	v, ok := find(root, m.time)
+	if !ok || v == nil {
+		return time.Time{}, timeMissing
+	}
+	if at, ok = parseTime(v); !ok {
+		return time.Time{}, timeUnreadable
+	}
+	return at, ""
 }
 
 // whole tells whether all points are the whole payload.

@@ -28,9 +28,10 @@ const remembered = 1000
 
 // receiver turns messages into frames. It is shared by all connections of a source.
 type receiver struct {
-	cfg    Config
-	routes map[string][]*route // by topic
-	emit   Emit
+	cfg        Config
+	routes     map[string][]*route // by topic
+	emit       Emit
+	complaints *complaints
 }
 
 // route is one device's share of one topic.
@@ -53,7 +54,7 @@ type device struct {
 var seed = maphash.MakeSeed()
 
 func newReceiver(cfg Config) (*receiver, error) {
-	r := &receiver{cfg: cfg, routes: map[string][]*route{}}
+	r := &receiver{cfg: cfg, routes: map[string][]*route{}, complaints: newComplaints(cfg.Log)}
 	for _, d := range cfg.Devices {
 		if d.Profile == nil || !d.Profile.UsesMQTT() {
 			return nil, fmt.Errorf("%w: position %s: its profile has no MQTT points", faultline.ErrInvalid, d.Position)
@@ -124,6 +125,7 @@ func (r *receiver) topics() []string {
 // packet is one message as it came.
 type packet struct {
 	topic     string
+	user      string // who published, where that is known
 	payload   []byte
 	repeated  bool // flagged DUP
 	retained  bool // the broker's last message, sent on subscribing
@@ -136,6 +138,7 @@ func (r *receiver) receive(ctx context.Context, p packet) error {
 	routes := r.routes[p.topic]
 	if len(routes) == 0 {
 		r.cfg.Metrics.messages.WithLabelValues("unrouted").Inc()
+		r.misplaced(p.user, p.topic, "a message has the topic of no device")
 		return nil
 	}
 	for _, rt := range routes {
@@ -155,14 +158,14 @@ func (r *receiver) store(ctx context.Context, rt *route, p packet) error {
 	result := "good"
 	if p.oversized || len(p.payload) > r.cfg.MaxPayload {
 		m = message{samples: rt.allBad(badOversized)}
-		result, err = "oversized", fmt.Errorf("payload of %d bytes is longer than %d", len(p.payload), r.cfg.MaxPayload)
+		result, err = reasonOversized, fmt.Errorf("payload of %d bytes is longer than %d", len(p.payload), r.cfg.MaxPayload)
 	} else if m, err = rt.decode(p.payload); err != nil {
-		result = "undecodable"
+		result = reasonUndecodable
 	}
 	at, clock := r.cfg.Stamp(d.Position)
-	own := !m.at.IsZero() && profile.PlausibleTime(m.at, at)
-	if !m.at.IsZero() && !own {
-		r.cfg.Metrics.implausible.Inc()
+	own := m.timed && profile.PlausibleTime(m.at, at)
+	if m.timed && !own {
+		m.untimed = timeImplausible
 	}
 	identified := own || m.hasID
 	var deviceTime time.Time
@@ -170,7 +173,13 @@ func (r *receiver) store(ctx context.Context, rt *route, p packet) error {
 		deviceTime = m.at
 	}
 	hash := hashOf(d.Position, deviceTime, m.samples)
-	if (identified || p.repeated || p.retained) && slices.Contains(d.recent[:], hash) {
+	known := (own || p.repeated || p.retained) && slices.Contains(d.recent[:], hash)
+	var whole uint64
+	if m.hasID && !own { // its number is not among the samples: only an equal payload is the same message
+		whole = maphash.Bytes(seed, p.payload)
+		known = known || slices.Contains(d.recent[:], whole)
+	}
+	if known {
 		r.cfg.Metrics.messages.WithLabelValues("repeated").Inc()
 		return nil
 	}
@@ -179,6 +188,8 @@ func (r *receiver) store(ctx context.Context, rt *route, p packet) error {
 		at, clock = d.place(m.at, hash), faultline.Good
 	case p.retained:
 		clock = uncertainRetained
+	case m.untimed != "": // it may have been measured long ago
+		clock = faultline.UncertainClock
 	}
 	if !clock.IsGood() {
 		for i := range m.samples {
@@ -197,12 +208,45 @@ func (r *receiver) store(ctx context.Context, rt *route, p packet) error {
 		return fmt.Errorf("store a message of %s: %w", d.Position, serr)
 	}
 	d.remember(hash)
+	if whole != 0 {
+		d.remember(whole)
+	}
 	if own && at.After(d.lastAt) {
 		d.lastAt, d.lastOf = at, hash
 	}
 	r.cfg.Metrics.messages.WithLabelValues(result).Inc()
 	r.cfg.Observe(d.Position, true, err)
+	r.judge(d.Position, result, m, err)
 	return nil
+}
+
+// judge counts and tells what was wrong with a stored message.
+func (r *receiver) judge(position, result string, m message, err error) {
+	now := time.Now()
+	if err != nil {
+		r.complaints.wrong(now, "position", position, result, "", "a payload is recorded as bad", "error", err)
+		return
+	}
+	r.complaints.right(position, reasonOversized, reasonUndecodable)
+	if m.untimed == "" {
+		r.complaints.right(position, reasonTime)
+		return
+	}
+	r.cfg.Metrics.untimed.WithLabelValues(m.untimed).Inc()
+	args := []any{"time", m.untimed}
+	if m.timed {
+		args = append(args, "device_time", m.at)
+	}
+	r.complaints.wrong(now, "position", position, reasonTime, m.untimed, "a device's time cannot be used: its values are uncertain:clock, at the time of arrival", args...)
+}
+
+// misplaced tells of a message that is for no device that its sender may publish for. No device has it:
+// it is the user's.
+func (r *receiver) misplaced(user, topic, what string) {
+	if len(topic) > 200 {
+		topic = topic[:200]
+	}
+	r.complaints.wrong(time.Now(), "user", user, reasonTopic, topic, what, "topic", topic)
 }
 
 // place keeps a device's time, except that different messages of one time are told apart by a
@@ -279,10 +323,14 @@ func (r *receiver) rebuild(frames []faultline.Frame) {
 	}
 }
 
-// lost says of a device's points that there is no connection to it, once.
-func (r *receiver) lost(ctx context.Context, d *device, why error) {
+// lost says of a device's points that there is no connection to it, once, unless it is back by now:
+// away, if not nil, tells.
+func (r *receiver) lost(ctx context.Context, d *device, why error, away func(*device) bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if away != nil && !away(d) {
+		return
+	}
 	r.cfg.Observe(d.Position, false, why)
 	at, _ := r.cfg.Stamp(d.Position)
 	f := faultline.Frame{Kind: d.Profile.Kind, Position: d.Position, Time: at, Samples: slices.Clone(d.all)}

@@ -68,7 +68,7 @@ func TestDeviceTimeAndRedelivery(t *testing.T) {
 	if f := last(4); !f.frame.Time.Equal(now.Add(time.Duration(n))) {
 		t.Errorf("an implausible time is kept: %v", f.frame.Time)
 	}
-	if testutil.ToFloat64(m.implausible) != 1 {
+	if testutil.ToFloat64(m.untimed.WithLabelValues("implausible")) != 1 {
 		t.Error("an implausible time is not counted")
 	}
 	send("plant/N/data", `{"v": 1, "on": true}`, false, false)
