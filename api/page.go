@@ -44,6 +44,8 @@ func (s *Server) pageRoutes() []route {
 		post("/alarms/:site/:position/:rule/out-of-service", s.verbForm("out-of-service")),
 		post("/alarms/:site/:position/:rule/return", s.verbForm("return")),
 		post("/alarms/:site/:position/:rule/reset", s.verbForm("reset")),
+		get("/figures", s.figuresPage),
+		get("/figures/rules", s.scorecardPage),
 		get("/tickets", s.ticketsPage),
 		get("/tickets/:id", s.ticketPage),
 		post("/tickets/:id/move", s.moveForm),

@@ -2,6 +2,7 @@ package api
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,9 +95,17 @@ func (s *Server) alarmPage(c *call) (any, error) {
 	v := console.Alarm{Row: m.alarm(&a, shell.Href), Facts: m.alarmFacts(&a), Cut: len(events) == shownTransitions}
 	for i := range events {
 		e := &events[i]
-		v.History = append(v.History, console.TransitionRow{At: m.At(e.At), Transition: console.Transition(e.Transition), Severity: console.SeverityPill(e.Severity), By: e.By, Why: e.Why, Stored: m.At(lateStored(e))})
+		v.History = append(v.History, console.TransitionRow{At: m.At(e.At), Transition: console.Transition(e.Transition), Severity: severityOf(e.Severity), By: e.By, Why: e.Why, Stored: m.At(lateStored(e))})
 	}
 	return framed{shell: shell, view: v}, nil
+}
+
+// severityOf is empty where a transition has none.
+func severityOf(s faultline.Severity) console.Pill {
+	if s == faultline.SeverityNone {
+		return console.Pill{}
+	}
+	return console.SeverityPill(s)
 }
 
 // lateStored is when the hub knew, if that was more than a minute after it happened.
@@ -111,7 +120,7 @@ func (m *rows) alarmFacts(a *faultline.Alarm) []console.Fact {
 	asset, ticket := m.asset(a.Site, a.Position), m.ticketLink(a.Ticket)
 	facts := []console.Fact{
 		{Name: "Asset", Text: asset.Text, Href: asset.Href}, fact("Site", m.siteName(a.Site)), fact("Rule", console.Text("%s, version %d", a.Rule, a.RuleVersion)),
-		{Name: "Ticket", Text: ticket.Text, Href: ticket.Href}, fact("Raised so far", console.Text("%d times", a.Count)), m.when("Raised", a.RaisedAt), m.when("Back to normal", a.ClearedAt), m.when("Acknowledged", a.AckedAt),
+		{Name: "Ticket", Text: ticket.Text, Href: ticket.Href}, fact("Times raised", strconv.Itoa(a.Count)), m.when("Raised", a.RaisedAt), m.when("Back to normal", a.ClearedAt), m.when("Acknowledged", a.AckedAt),
 	}
 	yes := func(b bool, name, text string) {
 		if b {

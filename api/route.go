@@ -56,6 +56,7 @@ var (
 	siteParam     = param{name: "site", about: "only this site"}
 	positionParam = param{name: "position", about: "only this position"}
 	limitParam    = param{name: "limit", about: "rows of the page, at most 500", kind: "integer"}
+	daysParam     = param{name: "days", about: "until now, at most 366; 30 unless given", kind: "integer"}
 	offsetParam   = param{name: "offset", about: "rows to skip", kind: "integer"}
 )
 
@@ -111,6 +112,10 @@ func (s *Server) apiRoutes() []route {
 		command(post("/tickets/:id/acknowledge", tagTickets, "Acknowledge all alarms of a ticket", Acknowledge{}, Result{}, s.postAcknowledgeTicket)),
 
 		get("/evaluation", tagTickets, "How the desk did in the last 30 days; made-up history apart", DeskFigures{}, s.getEvaluation),
+
+		get("/alarm-figures", tagAlarms, "How good the alarms were, per site and in total, with the worst actors and what to do", AlarmFigures{}, s.getAlarmFigures, siteParam, daysParam,
+			param{name: "made_up", about: "of demonstration history instead of what happened", kind: "boolean"}),
+		get("/scorecard", tagPlans, "How good each rule was on each kind of asset, from the verdicts on its tickets", Scorecard{}, s.getScorecard, siteParam, daysParam),
 
 		get("/inspections", tagPlans, "Occurrences of inspection plans", Page[Inspection]{}, s.listInspections, siteParam, positionParam,
 			param{name: "open", about: "only open (true) or only ended (false)", kind: "boolean"}),

@@ -17,6 +17,7 @@ type Store interface {
 	alarms
 	tickets
 	losses
+	figures
 	Ping(context.Context) error
 }
 
@@ -46,6 +47,11 @@ type tickets interface {
 	Evidence(ctx context.Context, ticket string) ([]faultline.Evidence, error)
 	// ChangeTicket calls change in one transaction; see store.Store.
 	ChangeTicket(ctx context.Context, idOrNumber string, version int, change func(*faultline.Ticket) ([]faultline.TicketEvent, error)) (faultline.Ticket, error)
+}
+
+type figures interface {
+	AlarmHistory(context.Context, store.FigureFilter) ([]faultline.Alarm, []faultline.AlarmEvent, error)
+	Faults(context.Context, store.FigureFilter) ([]faultline.Ticket, error)
 }
 
 type losses interface {

@@ -1,0 +1,92 @@
+package api
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	faultline "github.com/faultline-iot/faultline"
+)
+
+// addFigures adds floods at one site and judged tickets of one rule.
+func addFigures(t *testing.T, f *fixture) {
+	t.Helper()
+	a := faultline.Alarm{ID: "plant-3/E-401/voltage", Site: "plant-3", Position: "E-401", Rule: "voltage", Title: "Voltage <low>", Severity: faultline.SeverityWarning, Acked: true, Count: 24}
+	var events []faultline.AlarmEvent
+	for i := range 24 { // twelve in each of two windows
+		at := noon.Add(-5*time.Hour + time.Duration(i/12)*time.Hour + time.Duration(i%12)*20*time.Second)
+		events = append(events, faultline.AlarmEvent{At: at, StoredAt: at, Transition: faultline.TransitionRaised, Severity: faultline.SeverityWarning})
+	}
+	last := events[23].At.Add(time.Second)
+	must(t, f.store.ImportAlarm(t.Context(), a, append(events, faultline.AlarmEvent{At: last, StoredAt: last, Transition: faultline.TransitionChattering})))
+	for i, verdict := range []string{"false", "false", "false", "true", "too_late", ""} {
+		f.addTicket(t, faultline.Ticket{ID: fmt.Sprint("judged-", i), Kind: faultline.TicketFault, Status: faultline.StatusClosed, Priority: faultline.P3, Site: "plant-3", Position: "E-401", Rule: "voltage", Title: "Voltage low",
+			ReceivedAt: noon.AddDate(0, 0, -2), ClosedAt: noon, ResolvedAt: noon, Resolution: faultline.Resolution{Outcome: "solved", Verdict: verdict}, Count: 1}, nil, nil)
+	}
+}
+
+func TestAlarmFigures(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	addFigures(t, f)
+	got := decode[AlarmFigures](t, f.get("/api/v1/alarm-figures?days=1"))
+	if k := got.Total; k.Alarms != 27 || k.Floods != 2 || k.Peak != 12 || k.Chattering != 1 || k.Met || k.Windows != 144 || k.Mix[faultline.SeverityWarning] != 26 {
+		t.Errorf("total %+v", k)
+	}
+	if len(got.Sites) != 2 || got.Sites[0].Site != "clinic" && got.Sites[1].Site != "clinic" || got.Targets.PerDay != 150 {
+		t.Fatalf("%+v", got)
+	}
+	for _, s := range got.Sites {
+		if want := map[string]int{"clinic": 0, "plant-3": 27}[s.Site]; s.Figures.Alarms != want {
+			t.Errorf("%s: %d alarms, want %d", s.Site, s.Figures.Alarms, want)
+		}
+	}
+	if one := decode[AlarmFigures](t, f.get("/api/v1/alarm-figures?site=clinic")); len(one.Sites) != 1 || one.Total.Alarms != 0 || !one.Total.Met {
+		t.Errorf("%+v", one)
+	}
+	if made := decode[AlarmFigures](t, f.get("/api/v1/alarm-figures?made_up=true")); made.Total.Alarms != 0 {
+		t.Errorf("made up: %+v", made.Total)
+	}
+	for _, bad := range []string{"days=0", "days=367", "days=x", "made_up=1", "until=now"} {
+		if a := f.get("/api/v1/alarm-figures?" + bad); a.code != http.StatusBadRequest {
+			t.Errorf("%s: %d", bad, a.code)
+		}
+	}
+	body := f.get("/figures?days=1").body
+	for _, want := range []string{"Voltage &lt;low&gt;", `href="/alarms/plant-3/E-401/voltage"`, "It chatters", "Missed", "27 in all; target: at most 150 a day", "2 of 144 windows", "24 <span", `value="1" selected`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not show %q", want)
+		}
+	}
+	if body := f.get("/figures?site=clinic&days=90").body; !strings.Contains(body, "No alarm in this time.") || strings.Contains(body, "Voltage") {
+		t.Error("the clinic had no alarm")
+	}
+	if body := f.get("/figures?origin=made_up").body; !strings.Contains(body, "it did not happen") {
+		t.Error("made-up figures do not say so")
+	}
+}
+
+func TestScorecard(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	addFigures(t, f)
+	got := decode[Scorecard](t, f.get("/api/v1/scorecard"))
+	if len(got.Rules) != 2 {
+		t.Fatalf("%+v", got.Rules)
+	}
+	r := got.Rules[0]
+	if r.Rule != "voltage" || r.AssetKind != "power_meter" || r.Tickets != 6 || r.Judged != 5 || r.False != 3 || r.Precision == nil || *r.Precision != 0.4 || r.Propose == "" {
+		t.Errorf("%+v", r)
+	}
+	body := f.get("/figures/rules").body
+	for _, want := range []string{"voltage", "Power meter", "40 %", "3 × false", "3 of 5 were false", "not judged yet"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not show %q", want)
+		}
+	}
+	if body := f.get("/figures/rules?site=clinic").body; !strings.Contains(body, "No rule has opened a ticket") {
+		t.Error("the clinic has only made-up tickets")
+	}
+}
