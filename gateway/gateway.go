@@ -48,10 +48,13 @@ type Options struct {
 	Live     func(faultline.Frame) // told of every frame when it is read, before it is stored; must not block or change it
 	// Recent gives the last stored frames of this gateway, oldest first, some thousand at most; nil if
 	// there are none. Times go on after them, and redeliveries of them are known.
-	Recent   func(context.Context) ([]faultline.Frame, error)
-	Version  string // of the program, for heartbeats
-	Log      *slog.Logger
-	Registry prometheus.Registerer
+	Recent  func(context.Context) ([]faultline.Frame, error)
+	Version string // of the program, for heartbeats
+	// HealthEvery is how often the health of every device is stored as a frame of faultline.HealthKind;
+	// default 10 s, negative never.
+	HealthEvery time.Duration
+	Log         *slog.Logger
+	Registry    prometheus.Registerer
 }
 
 // Gateway reads the equipment of one configuration. Create with New and call Run once.
@@ -61,7 +64,8 @@ type Gateway struct {
 	clock   *clock
 	metrics *metrics
 	health  map[string]*health
-	order   []string // positions as configured
+	reports map[string]*reports // nil where every sample is stored
+	order   []string            // positions as configured
 	drivers []driver
 
 	mqttMetrics *mqtt.Metrics // of all MQTT sources
@@ -95,7 +99,7 @@ func New(opt Options) (*Gateway, error) {
 	if opt.Sink == nil || opt.Profiles == nil {
 		return nil, fmt.Errorf("%w: a gateway needs a sink and profiles", faultline.ErrInvalid)
 	}
-	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}}
+	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}}
 	g.metrics = newMetrics(opt.Registry, g.clock.uncertain)
 	for i := range opt.Config.Devices {
 		d := &opt.Config.Devices[i]
@@ -108,6 +112,7 @@ func New(opt Options) (*Gateway, error) {
 			source = "mqtt:" + opt.Config.topic(d)
 		}
 		g.order = append(g.order, d.Position)
+		g.reports[d.Position] = newReports(p)
 		g.health[d.Position] = &health{h: DeviceHealth{Position: d.Position, Profile: p.ID(), Source: source, Reasons: map[string]uint64{}}}
 		g.metrics.up.WithLabelValues(d.Position).Set(0)
 	}
@@ -135,6 +140,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.heartbeats(ctx) })
+	if g.opt.HealthEvery >= 0 {
+		group.Go(func() error { return g.tellHealth(ctx) })
+	}
 	for _, d := range g.drivers {
 		group.Go(func() error { return g.keep(ctx, d) })
 	}
@@ -173,9 +181,12 @@ func (g *Gateway) emit(ctx context.Context, f faultline.Frame, m bus.Meta) error
 		g.opt.Live(f)
 	}
 	began := time.Now()
-	if err := g.opt.Sink.Publish(ctx, f, m); err != nil {
+	r, stored := g.reports[f.Position], f
+	stored.Samples = r.worth(f.Time, f.Samples)
+	if err := g.opt.Sink.Publish(ctx, stored, m); err != nil {
 		return err
 	}
+	r.stored(f.Time, stored.Samples)
 	g.metrics.store.Observe(time.Since(began).Seconds())
 	g.metrics.frames.Inc()
 	if h := g.health[f.Position]; h != nil {

@@ -1,11 +1,18 @@
 package gateway
 
 import (
+	"context"
+	"errors"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/bus"
 )
 
 // latencies is over how many polls the percentiles of a device are taken.
@@ -89,4 +96,83 @@ func (h *health) snapshot() DeviceHealth {
 		out.LatencyP50, out.LatencyP99 = sorted[(n-1)/2], sorted[(n-1)*99/100]
 	}
 	return out
+}
+
+const (
+	healthEvery   = 10 * time.Second
+	healthAtOnce  = 256 // frames that wait together for their commit
+	healthProfile = "device-health@1"
+)
+
+// tellHealth stores the health of every device as telemetry.
+func (g *Gateway) tellHealth(ctx context.Context) error {
+	every := g.opt.HealthEvery
+	if every == 0 {
+		every = healthEvery
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for failed := false; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		group, gctx := errgroup.WithContext(ctx)
+		group.SetLimit(healthAtOnce)
+		for _, p := range g.order {
+			group.Go(func() error {
+				at, _ := g.clock.Stamp(p)
+				h := g.health[p].snapshot()
+				f := h.frame(at)
+				f.Site, f.Gateway = g.opt.Config.Site, g.opt.Config.ID
+				return g.opt.Sink.Publish(gctx, f, bus.Meta{Profile: healthProfile})
+			})
+		}
+		err := group.Wait()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, faultline.ErrFenced):
+			return err
+		case err != nil && !failed:
+			g.log.Error("the health of devices cannot be stored", "error", err)
+		}
+		failed = err != nil
+	}
+}
+
+// frame is the health as telemetry. The types of its points are fixed: counts are ints, times floats.
+func (h *DeviceHealth) frame(at time.Time) faultline.Frame {
+	f := faultline.Frame{Kind: faultline.HealthKind, Position: h.Position, Time: at}
+	add := func(point string, v faultline.Value) {
+		f.Samples = append(f.Samples, faultline.Sample{Point: point, Value: v, Quality: faultline.Good})
+	}
+	milliseconds := func(d time.Duration) faultline.Value {
+		return faultline.Float(float64(d) / float64(time.Millisecond))
+	}
+	add("reachable", faultline.Bool(h.Reachable))
+	add("readings", faultline.Int(int64(h.Readings)))
+	add("good", faultline.Int(int64(h.Good)))
+	add("uncertain", faultline.Int(int64(h.Uncertain)))
+	add("bad", faultline.Int(int64(h.Bad)))
+	if h.LatencyP50 > 0 {
+		add("latency_p50_ms", milliseconds(h.LatencyP50))
+		add("latency_p99_ms", milliseconds(h.LatencyP99))
+	}
+	if !h.LastGood.IsZero() {
+		add("last_good_age_s", faultline.Float(max(at.Sub(h.LastGood), 0).Seconds()))
+	}
+	for _, reason := range slices.Sorted(maps.Keys(h.Reasons)) {
+		point := "errors_" + strings.Map(func(r rune) rune {
+			if r == ':' {
+				return '_'
+			}
+			return r
+		}, reason)
+		if faultline.CheckPoint(point) == nil {
+			add(point, faultline.Int(int64(h.Reasons[reason])))
+		}
+	}
+	return f
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -234,6 +235,10 @@ func (w *worker) message(m *faultline.Message) {
 func (w *worker) frameMessage(m *faultline.Message) {
 	frames := w.engine.metrics.frames
 	w.sign(m)
+	if bytes.HasPrefix(m.Payload, []byte(faultline.HealthKind+",")) {
+		frames.WithLabelValues("health").Inc() // of the device that reads, not of the equipment
+		return
+	}
 	u := w.units[unitID(m.Site, m.Position)]
 	if u == nil {
 		frames.WithLabelValues("unknown_position").Inc()

@@ -27,6 +27,9 @@ func (p *Profile) check(to problems) {
 	if err := faultline.CheckName("asset kind", p.Kind); err != nil {
 		to.Add("kind", "%s", err)
 	}
+	if p.Kind == faultline.HealthKind {
+		to.Add("kind", "%q is the kind of what gateways say of their devices", p.Kind)
+	}
 	if p.Source == "" {
 		to.Add("source", "missing: say where the register map or payload is documented")
 	}
@@ -107,6 +110,15 @@ func (pt *Point) check(to problems, at func(string) string) {
 	}
 	if pt.Every != 0 && (pt.Register == nil || pt.Every < 10*time.Millisecond || pt.Every > 24*time.Hour) {
 		to.Add(at("every"), "%v: use 10ms to 24h, of a register", pt.Every)
+	}
+	if pt.Report != OnChange && (pt.DeadBand != 0 || pt.Heartbeat != 0) {
+		to.Add(at("report"), "dead_band and heartbeat belong to report: change")
+	}
+	if !(pt.DeadBand >= 0) || math.IsInf(pt.DeadBand, 0) || pt.DeadBand > 0 && pt.Type != faultline.TypeFloat && pt.Type != faultline.TypeInt {
+		to.Add(at("dead_band"), "%v: use 0 or more, of a number", pt.DeadBand)
+	}
+	if pt.Heartbeat != 0 && (pt.Heartbeat < time.Second || pt.Heartbeat > 24*time.Hour) {
+		to.Add(at("heartbeat"), "%v: use 1s to 24h", pt.Heartbeat)
 	}
 	pt.checkMeaning(to, at)
 }

@@ -56,10 +56,20 @@ const (
 	DCBA // both
 )
 
+// Report tells which samples of a point are stored.
+type Report uint8
+
+// The ways to report.
+const (
+	Always   Report = iota // every reading
+	OnChange               // changes, and one reading each heartbeat
+)
+
 var (
-	tableNames = []string{"", "coil", "discrete", "holding", "input"}
-	dataNames  = []string{"", "bool", "bit", "bits", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "string"}
-	orderNames = []string{"", "ABCD", "CDAB", "BADC", "DCBA"}
+	reportNames = []string{"always", "change"}
+	tableNames  = []string{"", "coil", "discrete", "holding", "input"}
+	dataNames   = []string{"", "bool", "bit", "bits", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "string"}
+	orderNames  = []string{"", "ABCD", "CDAB", "BADC", "DCBA"}
 )
 
 func (t Table) String() string { return enumName(tableNames, int(t)) }
@@ -85,6 +95,22 @@ func (d *Data) UnmarshalText(b []byte) error {
 
 // UnmarshalText reads the name.
 func (o *Order) UnmarshalText(b []byte) error { return parseEnum("order", orderNames, b, (*uint8)(o)) }
+
+func (r Report) String() string { return enumName(reportNames, int(r)) }
+
+// MarshalText writes the name.
+func (r Report) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads the name.
+func (r *Report) UnmarshalText(b []byte) error {
+	for i, n := range reportNames {
+		if n == string(b) {
+			*r = Report(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: report %q: use %s", faultline.ErrInvalid, b, strings.Join(reportNames, " or "))
+}
 
 // IsZero lets encoders leave out what is not set.
 func (o Order) IsZero() bool { return o == DefaultOrder }

@@ -65,6 +65,9 @@ type Point struct {
 	Texts        map[int64]string `yaml:"texts,omitempty"`         // of an enumeration
 	Bits         map[int64]string `yaml:"bits,omitempty"`          // of a word, by bit number
 	Every        time.Duration    `yaml:"every,omitempty"`         // between reads of the register; default the device's period, and an hour for strings
+	Report       Report           `yaml:"report,omitempty"`        // default always
+	DeadBand     float64          `yaml:"dead_band,omitempty"`     // of report: change, in the point's unit: a smaller change is none
+	Heartbeat    time.Duration    `yaml:"heartbeat,omitempty"`     // of report: change: stored at least this often; default a minute
 }
 
 // Register is a Modbus source.
@@ -184,6 +187,17 @@ func (p *Point) PollEvery(period time.Duration) time.Duration {
 		every = stringsEvery
 	}
 	return max(every, period)
+}
+
+// defaultHeartbeat of points that report changes.
+const defaultHeartbeat = time.Minute
+
+// ReportAtLeast is how often a point that reports changes is stored even so.
+func (p *Point) ReportAtLeast() time.Duration {
+	if p.Heartbeat > 0 {
+		return p.Heartbeat
+	}
+	return defaultHeartbeat
 }
 
 // Registers tells how many registers (or bits, in the tables of bits) the source covers.

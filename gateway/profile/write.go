@@ -147,6 +147,15 @@ func (pt *Point) flow() flow {
 	if pt.Every != 0 {
 		f.word("every", pt.Every.String())
 	}
+	if pt.Report != Always {
+		f.word("report", pt.Report.String())
+		if pt.DeadBand != 0 {
+			f = append(f, "dead_band: "+number(pt.DeadBand))
+		}
+		if pt.Heartbeat != 0 {
+			f.word("heartbeat", pt.Heartbeat.String())
+		}
+	}
 	if pt.Trend {
 		f = append(f, "trend: true")
 	}
