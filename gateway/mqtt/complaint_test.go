@@ -92,7 +92,7 @@ func TestRejectedPayloadsAreLogged(t *testing.T) {
 	}}, s.emit)
 	c := mustDial(t, address)
 	good := func(n int) string {
-		return fmt.Sprintf(`{"v":1,"on":true,"ts":%d,"n":%d}`, time.Now().UnixMilli(), n)
+		return fmt.Sprintf(`{"v":%d,"on":true,"ts":%d,"n":%[1]d}`, n, time.Now().UnixMilli())
 	}
 	publish(t, c, "plant/G/data", good(0))
 	for i := range 3 {
