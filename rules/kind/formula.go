@@ -60,6 +60,9 @@ func parseFormula(text string) (*parser.Tree, error) {
 	if len(text) > 2000 {
 		return nil, fmt.Errorf("%w: the expression is longer than 2000 bytes", faultline.ErrInvalid)
 	}
+	if nesting(text) > deepest {
+		return nil, fmt.Errorf("%w: the expression has a comment, or brackets within brackets more than %d deep", faultline.ErrInvalid, deepest)
+	}
 	tree, err := parser.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s", faultline.ErrInvalid, oneLine(err))
@@ -70,6 +73,36 @@ func parseFormula(text string) (*parser.Tree, error) {
 		return nil, fmt.Errorf("%w: %s", faultline.ErrInvalid, v.problem)
 	}
 	return tree, nil
+}
+
+// deepest nesting of brackets. The parser doubles the middle of a < b < c, so what is nested in middles
+// grows twofold with each level.
+const deepest = 8
+
+func nesting(text string) int {
+	depth, most := 0, 0
+	quote, escaped := rune(0), false
+	last := rune(0)
+	for _, c := range text {
+		switch {
+		case quote != 0: // brackets inside text count for nothing
+			if !escaped && c == quote {
+				quote = 0
+			}
+			escaped = c == '\\' && !escaped && quote != '`'
+		case c == '"' || c == '\'' || c == '`':
+			quote, escaped = c, false
+		case last == '/' && (c == '/' || c == '*'): // a comment could hide a quotation mark
+			return deepest + 1
+		case c == '(' || c == '[' || c == '{':
+			depth++
+			most = max(most, depth)
+		case c == ')' || c == ']' || c == '}':
+			depth--
+		}
+		last = c
+	}
+	return most
 }
 
 func oneLine(err error) string {

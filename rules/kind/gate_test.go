@@ -101,3 +101,39 @@ func TestGateBeginsAnew(t *testing.T) {
 		t.Errorf("stopped: %+v", v)
 	}
 }
+
+// Whatever people write: it is refused or it can be judged, and judging it neither fails nor takes long.
+func FuzzExpression(fz *testing.F) {
+	for _, text := range []string{"running", "bearing_temperature > 3 && mode == \"running\"", "starts_over(running, \"1h\") > 3", "not (status == \"x\") ? running : false",
+		"round(bearing_temperature) % 3 == 1", "mode / 0 > 1", "avg_over(bearing_temperature, \"1m\") - min_over(bearing_temperature, \"5m\") > 1", "2 ** 2 ** 2 ** 2 ** 2 > 1"} {
+		fz.Add(text)
+	}
+	fz.Fuzz(func(t *testing.T, text string) {
+		s := kind.Settings{Expr: text}
+		bad := false
+		kind.Find("expression").Check(&s, func(string, string, ...any) { bad = true })
+		k, _, err := kind.Find("expression").Make(&s, nil, points)
+		if bad && err == nil {
+			t.Fatalf("%q was refused and then taken", text)
+		}
+		if err != nil {
+			return
+		}
+		for i := range 3 {
+			at := start.Add(time.Duration(i) * time.Second)
+			for _, sample := range []faultline.Sample{
+				{Point: heat.Name, Value: faultline.Float(float64(i))}, {Point: hours.Name, Value: faultline.Float(1)}, {Point: word.Name, Value: faultline.Int(3)},
+				{Point: mode.Name, Value: faultline.Int(int64(i))}, {Point: ups.Name, Value: faultline.String("x")}, {Point: running.Name, Value: faultline.Bool(i == 1)}} {
+				sample.Quality = faultline.Good
+				k.Observe(at, &sample)
+			}
+			if v := k.(kind.Framed).EndFrame(at); v.Judgement == kind.Bad {
+				_ = k.Explain(v, time.Second)
+			}
+		}
+		again, _, _ := kind.Find("expression").Make(&s, nil, points)
+		if err := again.Restore(k.Snapshot(nil)); err != nil {
+			t.Fatalf("%q: its own snapshot is refused: %v", text, err)
+		}
+	})
+}

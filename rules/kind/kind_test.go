@@ -344,6 +344,8 @@ func TestSettings(t *testing.T) {
 		{"counter", kind.Settings{Limits: kind.Limits{High: f(1)}, Within: time.Hour}, nil},
 		{"expression", kind.Settings{Expr: "a > 1"}, nil},
 		{"expression", kind.Settings{}, []string{"expr: the expression is empty"}},
+		{"expression", kind.Settings{Expr: strings.Repeat("1<(", 30) + "1" + strings.Repeat(")<2", 30)}, []string{"brackets within brackets"}},
+		{"expression", kind.Settings{Expr: strings.Repeat("1<(", 8) + "1" + strings.Repeat(")<2", 8)}, nil},
 		{"expression", kind.Settings{Expr: "a >"}, []string{"expr: unexpected token"}},
 		{"expression", kind.Settings{Expr: "all(1..1000000, # > 0)"}, []string{"expr: "}},
 		{"expression", kind.Settings{Expr: `len("x") > 0`}, []string{"is not known here"}},
