@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -119,6 +120,9 @@ func New(o Options) (*Server, error) {
 	s.handler = s.router(append(routes, s.pageRoutes()...))
 
 	if s.listener, err = net.Listen("tcp", o.Listen); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("%s is in use by another program: choose another address with -listen, or api.listen in the configuration; port 0 takes any that is free", o.Listen)
+		}
 		return nil, fmt.Errorf("api: listen on %s: %w", o.Listen, err)
 	}
 	if a, ok := s.listener.Addr().(*net.TCPAddr); ok {

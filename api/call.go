@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,11 +46,19 @@ func (c *call) readJSON(into any) error {
 		return &status{http.StatusUnsupportedMediaType, "send the body as application/json"}
 	}
 	d := json.NewDecoder(c.Request.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
+	var whole json.RawMessage
+	if err := d.Decode(&whole); err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
+		return bodyError(err)
+	}
+	if string(whole) == "null" {
+		return invalid("body: null is no JSON object")
+	}
+	strict := json.NewDecoder(bytes.NewReader(whole))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(into); err != nil {
 		return bodyError(err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {

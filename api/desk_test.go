@@ -89,8 +89,63 @@ func TestConflictNamesWhoWasFirst(t *testing.T) {
 	f.populate(t)
 	f.form("/tickets/T-000001/move", "to=triaged&version=1")
 	a := f.form("/tickets/T-000001/move", "to=cancelled&reason=false_alarm&version=1")
-	if a.code != http.StatusConflict || !strings.Contains(a.body, "local") || !strings.Contains(a.body, `<option value="false_alarm" selected>`) {
+	if a.code != http.StatusConflict || !strings.Contains(a.body, "local changed this ticket at 12:00:00 (Moved)") || strings.Contains(a.body, "12:00:00Z (moved)") || !strings.Contains(a.body, `<option value="false_alarm" selected>`) {
 		t.Errorf("%d %s", a.code, a.body)
+	}
+}
+
+func TestFormsSpeakOfFieldsAsPagesDo(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	for form, want := range map[string]string{
+		"to=cancelled&reason=duplicate":                                                    "Number of the other ticket: which ticket this one repeats",
+		"to=cancelled&reason=duplicate&duplicate_of=T-000001":                              "Number of the other ticket: T-000001 cannot be a duplicate of itself",
+		"to=cancelled&reason=duplicate&duplicate_of=T-000999":                              "Number of the other ticket: there is no ticket &#34;T-000999&#34;",
+		"to=cancelled&reason=false_alarm&version=1&text=" + strings.Repeat("x", maxText+1): "Text has 8001 bytes",
+	} {
+		if a := f.form("/tickets/T-000001/move", form); a.code < 400 || !strings.Contains(a.body, want) {
+			t.Errorf("%.60s: %d, does not say %s", form, a.code, want)
+		}
+	}
+	for _, to := range []string{"triaged", "in_progress"} {
+		f.form("/tickets/T-000001/move", "to="+to)
+	}
+	a := f.form("/tickets/T-000001/move", "to=resolved&outcome=solved")
+	if !strings.Contains(a.body, "<li>Functional test: what was tested and what came out</li>") || strings.Contains(a.body, "<li>functional_test") {
+		t.Error("what is missing is named as the API names it")
+	}
+}
+
+// TestEvidenceReadsAsItsPointDoes: words are whole numbers, and the moment is what it is.
+func TestEvidenceReadsAsItsPointDoes(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	three := 9.0
+	for kind, want := range map[string]string{"state": "raised", "meter": "due since", "test": "test"} {
+		e := faultline.Evidence{Alarm: "a", At: noon, Point: "alarm_word", Rule: "r", Kind: kind, Samples: []faultline.EvidenceSample{{At: noon, Value: &three, Quality: faultline.Good}}}
+		k := f.addTicket(t, faultline.Ticket{ID: "e-" + kind, Kind: faultline.TicketFault, Status: faultline.StatusNew, Priority: faultline.P3, Site: "plant-3", Position: "P-101", Title: "Pump reports an alarm", ReceivedAt: noon, Count: 1}, nil, []faultline.Evidence{e})
+		body := f.get("/tickets/" + k.Number).body
+		for _, w := range []string{`<td class="num">overtemperature, dry run</td>`, `<span class="mark">` + want + `</span>`, "Samples up to the moment that raised it</caption>"} {
+			if !strings.Contains(body, w) {
+				t.Errorf("%s: the page does not show %s", kind, w)
+			}
+		}
+	}
+	if body := f.get("/tickets/T-000001").body; !strings.Contains(body, "that raised it, and after it</caption>") {
+		t.Error("samples after the moment are not told")
+	}
+}
+
+func TestRulesOfManyPointsStandInOneRow(t *testing.T) {
+	rule := func(id, title, point string) faultline.RuleInstance {
+		return faultline.RuleInstance{Rule: id, Title: title, Point: point, Kind: "silence", Version: 1}
+	}
+	rows := ruleRows([]faultline.RuleInstance{
+		rule("lost-flow-rate", "No usable value: Flow: rate", "flow_rate"), rule("hot", "Hot", "t"), rule("lost-head", "No usable value: Head", "head"),
+		rule("other-head", "Other: Head", "head"), {Rule: "lim-head", Title: "No usable value: Head", Point: "head", Kind: "silence", Version: 1, Limits: []faultline.Limit{{Name: "high"}}},
+	})
+	if len(rows) != 4 || rows[0].Title != "No usable value" || rows[0].ID != "lost" || strings.Join(rows[0].Points, " ") != "flow_rate head" || rows[2].Title != "Other: Head" || rows[2].Points != nil {
+		t.Errorf("%+v", rows)
 	}
 }
 

@@ -50,11 +50,16 @@ func (m *Move) check() error {
 			}
 		}
 	}
+	if r := m.Resolution; r != nil && r.Verdict != "" && !slices.Contains(faultline.Verdicts, r.Verdict) {
+		return &refusal{invalid("resolution.verdict: %q is no verdict", r.Verdict), faultline.Verdicts, nil}
+	}
 	if m.To == faultline.StatusCancelled && !slices.Contains(faultline.CancelReasons, m.Reason) {
 		return &refusal{invalid("reason: %q is no reason to cancel", m.Reason), faultline.CancelReasons, []string{"reason"}}
 	}
 	if m.Reason == faultline.CancelDuplicate && m.To == faultline.StatusCancelled {
-		return checkText("duplicate_of", m.DuplicateOf, 1, maxWord)
+		if strings.TrimSpace(m.DuplicateOf) == "" {
+			return &refusal{invalid("duplicate_of is empty: name the ticket that this one repeats"), nil, []string{"duplicate_of: which ticket this one repeats"}}
+		}
 	}
 	return nil
 }
@@ -100,6 +105,9 @@ func (m *Move) apply(t *faultline.Ticket, by string, at time.Time, normal bool) 
 		}
 	case faultline.StatusClosed:
 		t.ClosedAt = at
+		if m.Resolution != nil && m.Resolution.Verdict != "" { // given, or corrected, at closing
+			t.Resolution.Verdict = m.Resolution.Verdict
+		}
 	case faultline.StatusCancelled:
 		t.ClosedAt, t.CancelReason = at, m.Reason
 	}

@@ -175,10 +175,17 @@ func refused(err error) (console.Notice, error) {
 	if !ok {
 		return console.Notice{}, err
 	}
-	n := console.Notice{Bad: true, Text: strings.ToUpper(p.Detail[:1]) + p.Detail[1:]}
+	text := p.Detail
+	for _, class := range []error{faultline.ErrInvalid, faultline.ErrRefused, faultline.ErrConflict} {
+		text = strings.TrimPrefix(text, class.Error()+": ") // the page's colour says as much
+	}
+	n := console.Notice{Bad: true, Text: console.Field(text)}
 	var r *refusal
 	if errors.As(err, &r) && len(r.missing) > 0 {
-		n.Text, n.Items = console.Text("Something is missing"), r.missing
+		n.Text = console.Text("Something is missing")
+		for _, m := range r.missing {
+			n.Items = append(n.Items, console.Field(m))
+		}
 	}
 	return n, nil
 }

@@ -82,9 +82,7 @@ func (s *Server) assetWork(ctx context.Context, m *rows, p *faultline.Position, 
 	if err != nil {
 		return err
 	}
-	for i := range rules {
-		v.Rules = append(v.Rules, ruleRow(&rules[i]))
-	}
+	v.Rules = ruleRows(rules)
 	plans, err := s.store.Plans(ctx)
 	if err != nil {
 		return err
@@ -108,6 +106,40 @@ func (m *rows) assetFacts(a *Asset) []console.Fact {
 		facts = append(facts, fact("Commissioned", a.Asset.Commissioned.Format("2 Jan 2006")))
 	}
 	return facts
+}
+
+// ruleGroup is what rules have in common that stand in one row.
+type ruleGroup struct {
+	Title, ID, Kind, Mode, Delays string
+	Version                       int
+}
+
+// ruleRows puts a rule that watches many points in the same way into one row.
+func ruleRows(rules []faultline.RuleInstance) []console.RuleRow {
+	var out []console.RuleRow
+	at := map[ruleGroup]int{}
+	for i := range rules {
+		r := &rules[i]
+		row := ruleRow(r)
+		title, _, named := strings.Cut(r.Title, ": ")
+		id, suffixed := strings.CutSuffix(r.Rule, "-"+strings.ReplaceAll(r.Point, "_", "-"))
+		if !named || !suffixed || r.Point == "" || len(r.Limits) > 0 {
+			out = append(out, row)
+			continue
+		}
+		g := ruleGroup{Title: title, ID: id, Kind: row.Kind, Mode: row.Mode, Delays: row.Delays, Version: row.Version}
+		if n, ok := at[g]; ok {
+			first := &out[n]
+			if first.Points == nil {
+				first.Title, first.ID, first.Points = title, id, []string{first.Point}
+			}
+			first.Points = append(first.Points, row.Point)
+			continue
+		}
+		at[g] = len(out)
+		out = append(out, row)
+	}
+	return out
 }
 
 func ruleRow(r *faultline.RuleInstance) console.RuleRow {

@@ -3,7 +3,9 @@ package api
 import (
 	"errors"
 	"html/template"
+	"math"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -101,7 +103,7 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	m := s.rows(c, &b)
 	v := console.Ticket{
 		Row: m.ticket(&t), Action: ticketHref(t.Number), Version: t.Version, Why: t.Text, Reasons: faultline.CancelReasons,
-		Fault: t.Kind == faultline.TicketFault, NeedsNormal: !normal(&t, alarms), Coverage: t.Coverage, CoveragePill: console.CoveragePill(t.Coverage), Until: m.At(t.Coverage.Until),
+		Verdicts: verdictOptions(&t, entered.Verdict), Fault: t.Kind == faultline.TicketFault, NeedsNormal: !normal(&t, alarms), Coverage: t.Coverage, CoveragePill: console.CoveragePill(t.Coverage), Until: m.At(t.Coverage.Until),
 		Stages: stages(&t), Moves: moveForms(&t), Facts: m.ticketFacts(&t), Alarms: m.alarms(alarms, ticketHref(t.Number)), Resolution: m.resolutionFacts(&t),
 		CommentKinds: options("", commentKinds, entered.CommentKind, word)[1:],
 	}
@@ -261,9 +263,9 @@ func moveForms(t *faultline.Ticket) []console.MoveForm {
 
 func (m *rows) ticketFacts(t *faultline.Ticket) []console.Fact {
 	asset := m.asset(t.Site, t.Position)
-	began := "Fault began"
+	began := "Raised"
 	if t.Kind == faultline.TicketInspection {
-		began = "Fell due"
+		began = "Due since"
 	}
 	facts := []console.Fact{
 		{Name: "Asset", Text: asset.Text, Href: asset.Href}, fact("Site", m.siteName(t.Site)), fact("Serial number", t.Serial), fact("Kind", console.Word(t.Kind)), fact("Maintenance", console.Word(t.Maintenance)),
@@ -294,7 +296,7 @@ func (m *rows) resolutionFacts(t *faultline.Ticket) []console.Fact {
 	r := &t.Resolution
 	var out []console.Fact
 	for _, f := range []console.Fact{
-		fact("Outcome", console.Word(r.Outcome)), fact("Failure mode", console.Word(r.FailureMode)), fact("Found by", r.Detection), fact("Mechanism", r.Mechanism), fact("Cause", r.Cause),
+		fact("Outcome", console.Word(r.Outcome)), fact("Its alarm was", console.Verdict(r.Verdict)), fact("Failure mode", console.Word(r.FailureMode)), fact("Found by", r.Detection), fact("Mechanism", r.Mechanism), fact("Cause", r.Cause),
 		fact("Functional test", r.FunctionalTest), fact("Though not normal", r.NormalReason), fact("Words for the customer", r.Words),
 		fact("Next plan", r.NextPlan), fact("Who", r.Owner), fact("Until", day(r.NextAt, m.Location)),
 	} {
@@ -316,12 +318,20 @@ func (m *rows) evidence(t *faultline.Ticket, e *faultline.Evidence, n int) conso
 		}
 	}
 	v.Point = titleOf(point)
+	v.Moment = map[string]string{"meter": console.Text("due since"), "test": console.Text("test")}[e.Kind]
+	if v.Moment == "" {
+		v.Moment = console.Text("raised")
+	}
+	v.Caption = console.Text("Samples up to the moment that raised it")
+	if n := len(e.Samples); n > 0 && e.Samples[n-1].At.After(e.At) {
+		v.Caption = console.Text("Samples up to the moment that raised it, and after it")
+	}
 	marked := false
 	for _, sample := range slices.Backward(e.Samples) {
 		row := console.SampleRow{At: sample.At.In(m.Location).Format("15:04:05.000"), Value: sample.Text, Quality: console.QualityPill(sample.Quality)}
 		switch {
 		case sample.Value != nil:
-			row.Value = showValue(point, faultline.Float(*sample.Value))
+			row.Value = showValue(point, typed(point, *sample.Value))
 			v.Good++
 		case sample.Text != "":
 			v.Good++
@@ -330,11 +340,22 @@ func (m *rows) evidence(t *faultline.Ticket, e *faultline.Evidence, n int) conso
 			v.Bad++
 		}
 		if !marked && !sample.At.After(e.At) {
-			row.Moment, marked = true, true
+			row.Mark, marked = v.Moment, true
 		}
 		v.Samples = append(v.Samples, row)
 	}
 	return v
+}
+
+// typed gives a number of evidence the type that its point has.
+func typed(p *faultline.Point, v float64) faultline.Value {
+	switch {
+	case p.Type == faultline.TypeInt && v == math.Trunc(v) && math.Abs(v) < 1<<53:
+		return faultline.Int(int64(v))
+	case p.Type == faultline.TypeBool:
+		return faultline.Bool(v != 0)
+	}
+	return faultline.Float(v)
 }
 
 func (m *rows) history(e *faultline.TicketEvent) console.HistoryRow {
@@ -365,7 +386,7 @@ func (s *Server) moveForm(c *call) (any, error) {
 	entered := console.Entered{To: string(m.To), Reason: m.Reason, DuplicateOf: m.DuplicateOf, Text: m.Text}
 	if m.To == faultline.StatusResolved {
 		m.Resolution = &faultline.Resolution{
-			Outcome: c.PostForm("outcome"), FailureMode: c.PostForm("failure_mode"), Detection: c.PostForm("detection"), Mechanism: c.PostForm("mechanism"), Cause: c.PostForm("cause"),
+			Outcome: c.PostForm("outcome"), Verdict: c.PostForm("verdict"), FailureMode: c.PostForm("failure_mode"), Detection: c.PostForm("detection"), Mechanism: c.PostForm("mechanism"), Cause: c.PostForm("cause"),
 			FunctionalTest: c.PostForm("functional_test"), NormalReason: c.PostForm("normal_reason"), JobsDone: c.PostForm("jobs_done") != "", Words: c.PostForm("words"),
 		}
 		entered.Resolution = *m.Resolution
@@ -410,6 +431,9 @@ func (s *Server) commentForm(c *call) (any, error) {
 	return s.back(ticketHref(v.Number)+"#history", console.Notice{Text: console.Text("Added: %s", console.Word(m.Kind))}), nil
 }
 
+// changedFirst reads out of a conflict who changed the ticket, when and how.
+var changedFirst = regexp.MustCompile(`not \d+: (.+) changed it at (\S+) \((\w+)\)$`)
+
 // again shows the ticket with the form as it was filled in, and why it was refused.
 func (s *Server) again(c *call, entered console.Entered, err error) (any, error) {
 	n, fault := refused(err)
@@ -417,5 +441,11 @@ func (s *Server) again(c *call, entered console.Entered, err error) (any, error)
 		return nil, err
 	}
 	p, _ := problemOf(err)
+	if first := changedFirst.FindStringSubmatch(p.Detail); first != nil && p.Status == http.StatusConflict {
+		if at, err := time.Parse(time.RFC3339, first[2]); err == nil {
+			m := console.Maker{Now: c.now, Location: s.location}
+			n.Text = console.Text("%s changed this ticket at %s (%s): look at it again, then try again", first[1], m.At(at).Clock, console.Word(first[3]))
+		}
+	}
 	return s.showTicket(c, entered, n, p.Status)
 }

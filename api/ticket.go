@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -145,8 +146,13 @@ func (s *Server) move(c *call, m *Move) (Ticket, bool, error) {
 	}
 	if m.To == faultline.StatusCancelled && m.Reason == faultline.CancelDuplicate {
 		other, err := s.store.Ticket(ctx, m.DuplicateOf)
-		if err != nil || other.ID == t.ID {
-			return Ticket{}, false, &refusal{invalid("duplicate_of: %q is no other ticket", m.DuplicateOf), nil, []string{"duplicate_of"}}
+		switch {
+		case errors.Is(err, faultline.ErrNotFound):
+			return Ticket{}, false, invalid("duplicate_of: there is no ticket %q", m.DuplicateOf)
+		case err != nil:
+			return Ticket{}, false, err
+		case other.ID == t.ID:
+			return Ticket{}, false, invalid("duplicate_of: %s cannot be a duplicate of itself", t.Number)
 		}
 		m.DuplicateOf = other.Number
 	}

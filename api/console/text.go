@@ -78,3 +78,28 @@ func Word(v any) string {
 	}
 	return strings.ToUpper(s[:1]) + s[1:]
 }
+
+// fields are what the API's fields are called on the screen.
+var fields = map[string]string{
+	"outcome": "Outcome", "failure_mode": "Failure mode", "detection": "How it was found", "mechanism": "Mechanism", "cause": "Cause", "functional_test": "Functional test",
+	"normal_reason": "Why it may be resolved", "jobs_done": "Job list", "words": "Words for the customer", "next_plan": "What is to be done next", "owner": "Who sees to it", "next_at": "Until",
+	"duplicate_of": "Number of the other ticket", "reason": "Reason", "text": "Text", "kind": "Kind", "to": "Move",
+}
+
+// Field words a message about a field of the API, such as "cause" or "cause: as far as it is known",
+// with the field's name on the screen. Other messages begin with a capital.
+func Field(s string) string {
+	name, rest, more := strings.Cut(strings.TrimPrefix(s, "resolution."), ":")
+	if n, ok := fields[name]; ok && more {
+		return translate(n) + ":" + rest
+	} else if ok {
+		return translate(n)
+	}
+	if name, rest, ok := strings.Cut(name, " "); ok && fields[name] != "" && !more { // "text is empty"
+		return translate(fields[name]) + " " + rest
+	}
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}

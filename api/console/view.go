@@ -154,6 +154,7 @@ type Picture struct {
 // RuleRow is a rule as it stands on an asset.
 type RuleRow struct {
 	Title, ID, Kind, Point, Mode string
+	Points                       []string // where one rule watches several alike
 	Version                      int
 	Limits                       []string
 	Delays                       string
@@ -224,6 +225,7 @@ type Entered struct {
 // EvidenceView is a piece of evidence.
 type EvidenceView struct {
 	Why, Rule, Point string
+	Moment, Caption  string // what At is, and what Samples are
 	Version          int
 	At               Moment
 	SVG              template.HTML
@@ -236,7 +238,7 @@ type EvidenceView struct {
 type SampleRow struct {
 	At, Value string
 	Quality   Pill
-	Moment    bool // of the fault
+	Mark      string // the moment that raised it is named
 }
 
 // HistoryRow is a line of a ticket's history.
@@ -264,6 +266,7 @@ type Ticket struct {
 	Moves        []MoveForm
 	Reasons      []string
 	Entered      Entered
+	Verdicts     []Option // on the rule; nil if there is none
 	Missing      []string // of the resolve gate
 	Fault        bool
 	NeedsNormal  bool // the condition is not back to normal
