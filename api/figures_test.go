@@ -68,6 +68,55 @@ func TestAlarmFigures(t *testing.T) {
 	}
 }
 
+func TestVerdictAtResolvingAndClosing(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	const page, path = "/tickets/T-000001", "/api/v1/tickets/T-000001/move"
+	for _, to := range []string{"triaged", "in_progress"} {
+		f.do(http.MethodPost, path, `{"to":"`+to+`"}`)
+	}
+	body := f.get(page).body
+	for _, v := range faultline.Verdicts {
+		if !strings.Contains(body, `<option value="`+v+`">`) {
+			t.Errorf("verdict %s is not offered", v)
+		}
+	}
+	resolve := "to=resolved&outcome=solved&mechanism=m&cause=c&functional_test=t&normal_reason=n&words=w&verdict="
+	if a := f.form(page+"/move", resolve+"perhaps"); a.code != http.StatusBadRequest {
+		t.Errorf("%d", a.code)
+	}
+	if a := f.form(page+"/move", strings.Replace(resolve, "words=w", "words=", 1)+"too_late"); a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, `<option value="too_late" selected>`) {
+		t.Errorf("%d: the refused form forgets the verdict", a.code)
+	}
+	if a := f.form(page+"/move", resolve+"too_late"); a.code != http.StatusSeeOther {
+		t.Fatalf("%d %s", a.code, a.body)
+	}
+	if body := f.get(page).body; !strings.Contains(body, "Too late: the harm was done") {
+		t.Error("the ticket does not show the verdict")
+	}
+	if a := f.do(http.MethodPost, path, `{"to":"closed"}`); decode[Ticket](t, a).Resolution.Verdict != faultline.VerdictTooLate {
+		t.Errorf("closing forgets the verdict: %s", a.body)
+	}
+	if s := decode[Scorecard](t, f.get("/api/v1/scorecard")); len(s.Rules) != 1 || s.Rules[0].TooLate != 1 {
+		t.Errorf("%+v", s)
+	}
+	if body := f.get("/tickets/T-000002").body; strings.Contains(body, "name=\"verdict\"") {
+		t.Error("an inspection has no rule to judge")
+	}
+
+	// Given at closing only.
+	g := newFixture(t)
+	g.populate(t)
+	for _, b := range []string{`{"to":"triaged"}`, `{"to":"in_progress"}`, `{"to":"resolved","resolution":{"outcome":"solved","mechanism":"m","cause":"c","functional_test":"t","normal_reason":"n","words":"w"}}`, `{"to":"closed","resolution":{"verdict":"true"}}`} {
+		if a := g.do(http.MethodPost, path, b); a.code != http.StatusOK {
+			t.Fatalf("%s: %d %s", b, a.code, a.body)
+		}
+	}
+	if k, err := g.store.Ticket(t.Context(), "T-000001"); err != nil || k.Resolution.Verdict != faultline.VerdictTrue || k.Resolution.Cause != "c" {
+		t.Errorf("%+v %v", k.Resolution, err)
+	}
+}
+
 func TestScorecard(t *testing.T) {
 	f := newFixture(t)
 	f.populate(t)

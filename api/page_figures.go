@@ -32,7 +32,7 @@ func (s *Server) figureChoice(c *call, b *contents) (console.FigureChoice, store
 		origin = "made_up"
 	}
 	v := console.FigureChoice{Sites: siteOptions(b, f.Site), Days: options("", figureSpans, days, name)[1:],
-		Origin: options("What happened", []string{"made_up"}, origin, func(string) string { return console.Text("Made-up history") }), MadeUp: f.MadeUp}
+		Origin: options("Real", []string{"made_up"}, origin, func(string) string { return console.Text("Made-up history") }), MadeUp: f.MadeUp}
 	return v, f
 }
 
@@ -65,6 +65,14 @@ func (s *Server) figuresPage(c *call) (any, error) {
 		v.Top = append(v.Top, row)
 	}
 	return framed{shell: console.Shell{Section: "figures", Title: "Figures of alarms"}, view: v}, nil
+}
+
+// verdictOptions are offered for tickets that a rule opened; nil for others.
+func verdictOptions(t *faultline.Ticket, chosen string) []console.Option {
+	if t.Kind != faultline.TicketFault || t.Rule == "" || t.Test {
+		return nil
+	}
+	return options("No verdict", faultline.Verdicts, chosen, console.Verdict)
 }
 
 // percent with a digit where it is small.
