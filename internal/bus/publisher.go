@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -127,8 +128,9 @@ func (p *Publisher) Stats() PublisherStats {
 }
 
 // Publish stores f and returns when it is on disk, which takes up to the commit interval and one sync,
-// or as long as the bus is full or out of reach. If ctx ends first, the error tells whether the frame
-// was given up before it was sent, or ErrUnknown: its batch is on the way, goes on being sent, and may
+// or as long as the bus is full or out of reach. If ctx ends first, it waits a second more for a batch that is on
+// its way; the error then tells whether the frame
+// was given up before it was sent, or ErrUnknown: its batch goes on being sent, and may
 // be stored. The error is faultline.ErrInvalid for a frame that no try will store, faultline.ErrFenced after
 // another publisher of this gateway was opened, ErrClosed after Close. f is not kept.
 func (p *Publisher) Publish(ctx context.Context, f faultline.Frame, m Meta) error {
@@ -194,20 +196,29 @@ func (p *Publisher) put(ctx context.Context, w *waiting) error {
 		return err
 	case <-ctx.Done():
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, q := range p.queue {
-		if q == w { // not sent: it never will be
-			p.queue = append(p.queue[:i:i], p.queue[i+1:]...)
-			return context.Cause(ctx)
-		}
+	if p.withdraw(w) {
+		return context.Cause(ctx)
 	}
-	select {
+	select { // its batch is on its way: most often its outcome comes in a moment
 	case err := <-w.done:
 		return err
-	default:
+	case <-time.After(outcomeTime):
 		return fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
 	}
+}
+
+// outcomeTime is how long a caller who gave up waits for the outcome of a batch that is on its way.
+const outcomeTime = time.Second
+
+// withdraw takes back what was not sent; it never will be.
+func (p *Publisher) withdraw(w *waiting) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.Index(p.queue, w)
+	if i >= 0 {
+		p.queue = slices.Delete(p.queue, i, i+1)
+	}
+	return i >= 0
 }
 
 // Close commits what is waiting, for 5 s at most, and ends the publisher. It fails if something was given up.

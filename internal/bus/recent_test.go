@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -113,4 +114,27 @@ func TestTrimUnderPublisher(t *testing.T) {
 	publish(t, p, 101, 150)
 	from := faultline.Place{Stream: h.Stream(0), Sequence: at}
 	complete(t, consume(t, h, 0, from, 100), p.Epoch(), 51, 150)
+}
+
+// Who gives up while the batch is on its way learns its outcome, if that comes soon.
+func TestPublishTellsOutcomeOfGivingUp(t *testing.T) {
+	h := openHub(t, connectTo(t, startServer(t, ServerConfig{Dir: t.TempDir()})), HubConfig{})
+	p := openPublisher(t, hubPublisher(h))
+	stored, refused := 0, 0
+	for n := 1; n <= 200; n++ {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(n*50)*time.Microsecond)
+		switch err := p.Publish(ctx, numbered(n), Meta{Profile: "pump@1"}); {
+		case err == nil:
+			stored++
+		case errors.Is(err, ErrUnknown):
+			t.Errorf("frame %d: %v", n, err)
+		default:
+			refused++
+		}
+		cancel()
+	}
+	if uint64(stored) != p.Last() || stored == 0 || refused == 0 {
+		t.Errorf("%d stored and %d refused as told; the last sequence is %d", stored, refused, p.Last())
+	}
+	complete(t, consume(t, h, 0, faultline.Place{}, stored), p.Epoch(), 1, uint64(stored))
 }
