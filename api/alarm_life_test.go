@@ -96,7 +96,11 @@ func TestAlarmForms(t *testing.T) {
 		if a.code != http.StatusSeeOther || !strings.Contains(a.header.Get("Location"), "notice=") {
 			t.Fatalf("%s %v: %d %s", c.path, c.form, a.code, a.body)
 		}
-		if back := c.form.Get("back"); !strings.HasPrefix(a.header.Get("Location"), back) {
+		back := c.form.Get("back")
+		if back == "" {
+			back = c.path[:strings.LastIndex(c.path, "/")] + "?notice="
+		}
+		if !strings.HasPrefix(a.header.Get("Location"), back) {
 			t.Errorf("%s leads to %s", c.path, a.header.Get("Location"))
 		}
 		sent := f.bus.commands()[before:]

@@ -52,7 +52,11 @@ func alarmHref(site, position, rule string) string {
 func (s *Server) verbForm(path string) func(*call) (any, error) {
 	return func(c *call) (any, error) {
 		r, err := s.liveVerb(c, path, strings.TrimSpace(c.PostForm("reason")), spanEnd(c.PostForm("for"), c.now))
-		return s.did(c.PostForm("back"), r, err)
+		back := c.PostForm("back")
+		if back == "" { // the page of what it is about
+			back = strings.TrimSuffix(c.Request.URL.EscapedPath(), "/"+path)
+		}
+		return s.did(back, r, err)
 	}
 }
 
