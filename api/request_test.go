@@ -234,3 +234,12 @@ func TestPageParametersNeverFail(t *testing.T) {
 		}
 	}
 }
+
+func TestTakenPortIsSaidOnce(t *testing.T) {
+	f := newFixture(t)
+	taken := f.listener.Addr().String()
+	_, err := New(Options{Store: f.store, Series: f.series, Commands: f.bus, Live: f.bus, Listen: taken})
+	if err == nil || strings.Count(err.Error(), taken) != 1 || !strings.Contains(err.Error(), "-listen") {
+		t.Errorf("%v", err)
+	}
+}
