@@ -174,7 +174,7 @@ type Ticket struct {
 	Coverage    Coverage        `json:"coverage"` // snapshot at opening
 	Resolution  Resolution      `json:"resolution"`
 
-	EventAt     time.Time `json:"event_at"`    // when the fault began, in event time
+	EventAt     time.Time `json:"event_at"`    // when it was raised, in event time
 	ReceivedAt  time.Time `json:"received_at"` // starts the clocks
 	RecoveredAt time.Time `json:"recovered_at,omitzero"`
 	RespondedAt time.Time `json:"responded_at,omitzero"` // first message or call by a person to the customer
