@@ -30,8 +30,9 @@ type clock struct {
 
 func newClock() *clock { return &clock{start: time.Now(), last: map[string]time.Time{}} }
 
-// resume continues after what is stored already.
-func (c *clock) resume(frames []faultline.Frame) {
+// resume continues after what is stored already. A frame that bears its device's own time says nothing
+// of this clock: dated tells of a position whether its frames do.
+func (c *clock) resume(frames []faultline.Frame, dated func(position string) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range frames {
@@ -39,7 +40,7 @@ func (c *clock) resume(frames []faultline.Frame) {
 		if f.Time.After(c.last[f.Position]) {
 			c.last[f.Position] = f.Time
 		}
-		if f.Time.After(c.newest) {
+		if f.Time.After(c.newest) && !dated(f.Position) {
 			c.newest = f.Time
 		}
 	}

@@ -64,7 +64,7 @@ func TestClock(t *testing.T) {
 	} {
 		k := newClock()
 		if c.stored != "" {
-			k.resume([]faultline.Frame{{Position: "P", Time: at(c.stored)}})
+			k.resume([]faultline.Frame{{Position: "P", Time: at(c.stored)}}, func(string) bool { return false })
 		}
 		for i, s := range c.steps {
 			if got, q := k.stamp("P", at(s.wall), s.mono); !got.Equal(at(s.want)) || q != s.quality {
@@ -75,5 +75,19 @@ func TestClock(t *testing.T) {
 	k := newClock()
 	if a, q := k.Stamp("P"); !q.IsGood() || math.Abs(time.Since(a).Seconds()) > 5 {
 		t.Errorf("%v %s", a, q)
+	}
+}
+
+// A device whose clock runs ahead does not make the gateway's own clock doubtful after a restart; its
+// times go on all the same.
+func TestClockResumesBesideFastDevice(t *testing.T) {
+	now := time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+	k := newClock()
+	k.resume([]faultline.Frame{{Position: "P", Time: now.Add(-time.Second)}, {Position: "FAST", Time: now.Add(40 * time.Second)}}, func(p string) bool { return p == "FAST" })
+	if at, q := k.stamp("P", now, time.Millisecond); !at.Equal(now) || q != faultline.Good {
+		t.Errorf("P: %s %s", at, q)
+	}
+	if at, q := k.stamp("FAST", now, 2*time.Millisecond); !at.After(now.Add(40*time.Second)) || q != faultline.Good {
+		t.Errorf("FAST: %s %s", at, q)
 	}
 }

@@ -66,6 +66,7 @@ type Gateway struct {
 	health  map[string]*health
 	reports map[string]*reports // nil where every sample is stored
 	order   []string            // positions as configured
+	dated   map[string]bool     // of positions: frames bear the device's own time
 	drivers []driver
 
 	mqttMetrics *mqtt.Metrics // of all MQTT sources
@@ -99,7 +100,7 @@ func New(opt Options) (*Gateway, error) {
 	if opt.Sink == nil || opt.Profiles == nil {
 		return nil, fmt.Errorf("%w: a gateway needs a sink and profiles", faultline.ErrInvalid)
 	}
-	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}}
+	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}, dated: map[string]bool{}}
 	g.metrics = newMetrics(opt.Registry, g.clock.uncertain)
 	for i := range opt.Config.Devices {
 		d := &opt.Config.Devices[i]
@@ -112,6 +113,7 @@ func New(opt Options) (*Gateway, error) {
 			source = "mqtt:" + opt.Config.topic(d)
 		}
 		g.order = append(g.order, d.Position)
+		g.dated[d.Position] = p.MQTT.Time != ""
 		g.reports[d.Position] = newReports(p)
 		g.health[d.Position] = &health{h: DeviceHealth{Position: d.Position, Profile: p.ID(), Source: source, Reasons: map[string]uint64{}}}
 		g.metrics.up.WithLabelValues(d.Position).Set(0)
@@ -136,7 +138,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("read the last stored frames of gateway %s: %w", g.opt.Config.ID, err)
 		}
-		g.clock.resume(frames)
+		g.clock.resume(frames, func(position string) bool { return g.dated[position] })
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.heartbeats(ctx) })
