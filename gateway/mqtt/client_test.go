@@ -108,6 +108,14 @@ func TestClientAcknowledgesAfterStoring(t *testing.T) {
 	}
 	early.Subscribe("plant/G/data", 1, nil).WaitTimeout(10 * time.Second)
 	early.Disconnect(50)
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) { // until the broker knows it
+		if cl, ok := server.Clients.Get("gw"); ok && cl.Closed() {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the broker did not see the early client leave")
+		}
+	}
 	publish(t, mustDial(t, address), "plant/G/data", `{"v": 7, "on": true}`)
 	c, err := NewClient(ClientConfig{URL: "tcp://" + address, ClientID: "gw", Config: Config{Devices: []Device{{Position: "G", Topic: "plant/G", Profile: gauge(false)}}}})
 	if err != nil {
@@ -120,7 +128,6 @@ func TestClientAcknowledgesAfterStoring(t *testing.T) {
 	if fail.Load() > 0 {
 		t.Errorf("stored too early: %+v", all)
 	}
-	_ = server
 }
 
 func TestClientWaitsForItsBroker(t *testing.T) {
