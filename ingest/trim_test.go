@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,17 +16,36 @@ import (
 // A stored message a second, from the beginning of the bubble's time.
 type trimmed struct {
 	began time.Time
+
+	mu    sync.Mutex
 	last  uint64
+	place uint64
 	fails error
+}
+
+func (s *trimmed) set(place uint64, fails error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.place, s.fails = place, fails
+}
+
+func (s *trimmed) reached() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
 
 func (s *trimmed) Stream(int) string { return "S" }
 
 func (s *trimmed) SequenceBefore(_ context.Context, _ int, t time.Time) (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return uint64(max(0, t.Sub(s.began)/time.Second)), s.fails
 }
 
 func (s *trimmed) Trim(_ context.Context, _ int, upTo uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.last = upTo
 	return nil
 }
@@ -52,8 +72,8 @@ func TestTrim(t *testing.T) {
 		s := &trimmed{began: began}
 		tr := Trimmer{Hub: s, Places: func(context.Context) ([]store.SavedPlace, error) { return c.places, nil }, Roles: []string{"ingest", "rules"}, Keep: 24 * time.Hour}
 		got, err := tr.Trim(t.Context(), 0, began.Add(time.Duration(c.hours)*time.Hour))
-		if err != nil || got != c.want || s.last != c.want {
-			t.Errorf("%s: %d and trimmed to %d (%v), want %d", name, got, s.last, err, c.want)
+		if err != nil || got != c.want || s.reached() != c.want {
+			t.Errorf("%s: %d and trimmed to %d (%v), want %d", name, got, s.reached(), err, c.want)
 		}
 	}
 }
@@ -61,30 +81,28 @@ func TestTrim(t *testing.T) {
 // The trimmer goes on after failures, and follows the places.
 func TestTrimmerRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &trimmed{began: time.Now(), fails: errors.New("away")}
-		place := uint64(1000)
+		s := &trimmed{began: time.Now()}
+		s.set(1000, errors.New("away"))
 		tr := Trimmer{Hub: s, Partitions: []int{0}, Roles: []string{"rules"}, Log: slog.New(slog.DiscardHandler), Places: func(context.Context) ([]store.SavedPlace, error) {
-			return []store.SavedPlace{{Role: "rules", Place: faultline.Place{Stream: "S", Sequence: place}}}, nil
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return []store.SavedPlace{{Role: "rules", Place: faultline.Place{Stream: "S", Sequence: s.place}}}, nil
 		}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- tr.Run(ctx) }()
 		time.Sleep(25 * time.Hour)
 		synctest.Wait()
-		if s.last != 0 {
-			t.Errorf("trimmed to %d though looking failed", s.last)
+		if s.reached() != 0 {
+			t.Errorf("trimmed to %d though looking failed", s.reached())
 		}
-		s.fails = nil
-		time.Sleep(11 * time.Minute)
-		synctest.Wait()
-		if s.last != place {
-			t.Errorf("trimmed to %d, want %d", s.last, place)
-		}
-		place = 2000
-		time.Sleep(11 * time.Minute)
-		synctest.Wait()
-		if s.last != place {
-			t.Errorf("trimmed to %d, want %d", s.last, place)
+		for _, place := range []uint64{1000, 2000} {
+			s.set(place, nil)
+			time.Sleep(11 * time.Minute)
+			synctest.Wait()
+			if s.reached() != place {
+				t.Errorf("trimmed to %d, want %d", s.reached(), place)
+			}
 		}
 		cancel()
 		if err := <-done; err != nil {
