@@ -226,7 +226,7 @@ func TestBadInput(t *testing.T) {
 		eventually(t, fmt.Sprintf("%.20s is %s", payload, want), func() bool { return latest("ups", "U-3")["load"].Quality == want })
 	}
 	hostile := `<script>alert("x")</script>`
-	send(fmt.Sprintf(`{"load":41.5,"status":%q}`, hostile))
+	send(fmt.Sprintf(`{"ts":%q,"load":41.5,"status":%q}`, time.Now().UTC().Format(time.RFC3339Nano), hostile))
 	eventually(t, "well-formed again", func() bool { return good("ups", "U-3", "load") })
 	if got, _ := latest("ups", "U-3")["status"].Value.Text(); got != hostile {
 		t.Errorf("text %q became %q", hostile, got)
