@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // rules name time zones, also where the machine knows none
 )
 
 // command is one subcommand. run gets its own flag set, ready to have flags added and be parsed.

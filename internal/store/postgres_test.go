@@ -91,7 +91,7 @@ func startPostgres(t *testing.T) string {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if len(found) == 0 {
-		t.Skip("PostgreSQL is not installed and FAULTLINE_TEST_POSTGRES is not set")
+		t.Fatal("PostgreSQL is not installed and FAULTLINE_TEST_POSTGRES is not set: run deploy/realparts.sh")
 	}
 	bin := filepath.Dir(found[len(found)-1])
 	dir, err := os.MkdirTemp("/tmp", "faultline-pg-") // short: a socket's path has at most 107 bytes
