@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -62,7 +63,7 @@ func run(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) er
 		log.Warn("stopped with errors", "error", err)
 	}
 	log.Info("stopped", "took", time.Since(stopped).Round(time.Millisecond))
-	if cause := context.Cause(ctx); cause != context.Canceled {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
 	}
 	return nil

@@ -204,6 +204,9 @@ func (h *Hub) SequenceBefore(ctx context.Context, partition int, t time.Time) (u
 		return 0, fmt.Errorf("look into %s: %w", h.streams[partition], notFound(err))
 	}
 	st := s.CachedInfo().State
+	if st.Msgs == 0 {
+		return 0, nil
+	}
 	// Times do not fall within a stream, apart from a clock that was set back: then less is found.
 	lo, hi := st.FirstSeq, st.LastSeq+1 // below lo: before t; hi and above: not
 	for lo < hi {

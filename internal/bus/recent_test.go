@@ -90,6 +90,9 @@ func TestUplinkLeavesOtherReaders(t *testing.T) {
 // A gateway whose claim was trimmed away goes on in its epoch, and the time of a message is found.
 func TestTrimUnderPublisher(t *testing.T) {
 	h := openHub(t, connectTo(t, startServer(t, ServerConfig{Dir: t.TempDir()})), HubConfig{})
+	if at, err := h.SequenceBefore(t.Context(), 0, time.Now()); err != nil || at != 0 {
+		t.Fatalf("of an empty stream: %d, %v", at, err)
+	}
 	p := openPublisher(t, hubPublisher(h))
 	if at, err := h.SequenceBefore(t.Context(), 0, time.Now().Add(-time.Hour)); err != nil || at != 0 {
 		t.Fatalf("before an hour ago: %d, %v", at, err)
