@@ -165,7 +165,7 @@ type reportMadeUp struct {
 	Tickets int   `json:"tickets"`
 }
 
-// catchUp waits until ingest has dealt with every frame that the gateways stored, and rules have too.
+// catchUp waits until ingest has dealt with every frame that the gateways stored.
 func (d *demonstration) catchUp(ctx context.Context) bool {
 	for {
 		if d.behind(ctx) == 0 {

@@ -289,7 +289,7 @@ func checkPages(t *testing.T, base string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for path, want := range map[string]string{"/": "P-101", "/api/v1/assets": `"P-101"`, "/healthz": "", "/metrics": "faultline_", "/api/v1/openapi.json": `"openapi"`} {
+	for path, want := range map[string]string{"/": "P-101", "/api/v1/assets": `"P-101"`, "/healthz": "", "/readyz": `"ingest"`, "/metrics": "faultline_", "/api/v1/openapi.json": `"openapi"`} {
 		req, _ := http.NewRequestWithContext(ctx, http.MethodGet, base+path, nil)
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {

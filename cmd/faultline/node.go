@@ -51,7 +51,8 @@ type node struct {
 	influx  *tsdb.Client
 	engine  *embedded.Engine
 	api     *api.Server
-	metrics string // address of a process without the API; empty: none
+	metrics string                                 // address of a process without the API; empty: none
+	checks  map[string]func(context.Context) error // that /readyz asks, by part
 
 	writers []*bus.Publisher
 	samples sampleCount
@@ -102,6 +103,7 @@ type nodeOptions struct {
 // fail is told of a role that ended with an error after the start.
 func startNode(ctx context.Context, cfg *Config, o nodeOptions, fail func(error)) (n *node, err error) {
 	n = &node{cfg: cfg, log: o.Log, roles: o.Roles, gateways: o.Gateways, demo: o.Demo, registry: prometheus.NewRegistry()}
+	n.checks = map[string]func(context.Context) error{"hub": n.checkHub}
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	defer func() {
 		if err != nil {

@@ -92,6 +92,7 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 		return err
 	}
 	s.run(sctx, fail, roleIngest, in.Run)
+	n.checks[roleIngest] = func(context.Context) error { return in.Ready() }
 	trim := ingest.Trimmer{Hub: n.hub, Places: n.store.Places, Partitions: n.partitions(), Roles: []string{roleIngest, roleRules}, Log: n.log}
 	s.run(sctx, fail, "trimmer", trim.Run)
 	return nil
@@ -115,7 +116,7 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 	var err error
 	n.api, err = api.New(api.Options{
 		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn,
-		Checks: map[string]func(context.Context) error{"hub": n.checkHub},
+		Checks: n.checks,
 		Log:    n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
 	})
 	if err != nil {

@@ -153,9 +153,6 @@ func TestHostileNumbers(t *testing.T) {
 		for _, l := range []float64{0, math.NaN(), math.Inf(-1), 1e308, 1e15} {
 			c := &Chart{Series: []Series{s}, Limits: []faultline.Limit{limit("high", l, faultline.SeverityWarning)}}
 			wellFormed(t, c.SVG())
-			if spark := Sparkline(s, 100, 20); spark != nil {
-				wellFormed(t, spark)
-			}
 		}
 	}
 }
@@ -214,17 +211,6 @@ func TestTimeTicks(t *testing.T) {
 		if got := labels(c.from, c.d, c.loc); got != c.want {
 			t.Errorf("%s + %s: %q, want %q", c.from, c.d, got, c.want)
 		}
-	}
-}
-
-func TestSparkline(t *testing.T) {
-	if s := Sparkline(Series{}, 10, 10); s != nil {
-		t.Errorf("a picture of nothing: %s", s)
-	}
-	s := Sparkline(Series{Samples: wave(30, time.Second, func(i int) float64 { return float64(i) })}, 120, 28)
-	wellFormed(t, s)
-	if bytes.Contains(s, []byte("<text")) {
-		t.Error("a sparkline has text")
 	}
 }
 

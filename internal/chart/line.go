@@ -171,23 +171,3 @@ func (p *picture) dots(i int) {
 }
 
 func (p *picture) stamp(s *Sample) string { return s.At.In(p.loc).Format("15:04:05") }
-
-// Sparkline draws a series as a line of w by h px without axes or text, for tables; nil if it has no
-// values.
-func Sparkline(s Series, w, h int) []byte {
-	p := &picture{c: &Chart{Series: []Series{s}, Width: w}}
-	var ok bool
-	if p.from, p.to, ok = p.c.extent(); !ok || !p.drawn() {
-		return nil
-	}
-	if !p.to.After(p.from) {
-		p.to = p.from.Add(1)
-	}
-	p.y, _ = valueAxis(p.c.Series, nil, float64(h))
-	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" class="sparkline" width="%d" height="%d" viewBox="0 0 %s %d" preserveAspectRatio="none" aria-hidden="true">`, w, h, num(plotWidth), h)
-	for _, r := range s.runs() {
-		p.line("chart-s0", colours[0], r, s.Step)
-	}
-	p.WriteString("</svg>")
-	return p.Bytes()
-}
