@@ -45,6 +45,9 @@ var conformance = []struct {
 	{"change ticket at once", testChangeTicketRace},
 	{"ticket filters", testTicketFilters},
 	{"ticket pages", testTicketPages},
+	{"revisions", testRevisions},
+	{"seeds of revisions", testSeedRevisions},
+	{"revisions at once", testRevisionRace},
 }
 
 // t0 has nanoseconds that a float or a millisecond column would lose.
