@@ -64,9 +64,10 @@ type Gateway struct {
 	clock   *clock
 	metrics *metrics
 	health  map[string]*health
-	reports map[string]*reports // nil where every sample is stored
-	order   []string            // positions as configured
-	dated   map[string]bool     // of positions: frames bear the device's own time
+	reports map[string]*reports   // nil where every sample is stored
+	rolled  map[string]*rollovers // nil where no counter rolls over
+	order   []string              // positions as configured
+	dated   map[string]bool       // of positions: frames bear the device's own time
 	drivers []driver
 
 	mqttMetrics *mqtt.Metrics // of all MQTT sources
@@ -100,7 +101,7 @@ func New(opt Options) (*Gateway, error) {
 	if opt.Sink == nil || opt.Profiles == nil {
 		return nil, fmt.Errorf("%w: a gateway needs a sink and profiles", faultline.ErrInvalid)
 	}
-	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}, dated: map[string]bool{}}
+	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}, rolled: map[string]*rollovers{}, dated: map[string]bool{}}
 	g.metrics = newMetrics(opt.Registry, g.clock.uncertain)
 	for i := range opt.Config.Devices {
 		d := &opt.Config.Devices[i]
@@ -115,6 +116,7 @@ func New(opt Options) (*Gateway, error) {
 		g.order = append(g.order, d.Position)
 		g.dated[d.Position] = p.MQTT.Time != ""
 		g.reports[d.Position] = newReports(p)
+		g.rolled[d.Position] = newRollovers(p)
 		g.health[d.Position] = &health{h: DeviceHealth{Position: d.Position, Profile: p.ID(), Source: source, Reasons: map[string]uint64{}}}
 		g.metrics.up.WithLabelValues(d.Position).Set(0)
 	}
@@ -139,6 +141,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 			return fmt.Errorf("read the last stored frames of gateway %s: %w", g.opt.Config.ID, err)
 		}
 		g.clock.resume(frames, func(position string) bool { return g.dated[position] })
+		for i := range frames {
+			g.rolled[frames[i].Position].resume(&frames[i])
+		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.heartbeats(ctx) })
@@ -179,6 +184,7 @@ func (g *Gateway) keep(ctx context.Context, d driver) error {
 // emit completes a frame and stores it.
 func (g *Gateway) emit(ctx context.Context, f faultline.Frame, m bus.Meta) error {
 	f.Site, f.Gateway = g.opt.Config.Site, g.opt.Config.ID
+	g.rolled[f.Position].apply(f.Samples)
 	if g.opt.Live != nil {
 		g.opt.Live(f)
 	}

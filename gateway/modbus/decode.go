@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"math"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/faultline-iot/faultline"
@@ -23,6 +24,7 @@ type field struct {
 	swapWords  bool
 	swapBytes  bool
 	bit, width int
+	zone       *time.Location // of a date and time
 }
 
 func newField(p *profile.Profile, pt *profile.Point) field {
@@ -33,7 +35,13 @@ func newField(p *profile.Profile, pt *profile.Point) field {
 		f.exponent = int(*r.ScaleAt - first)
 	}
 	order := r.Order
-	if order == profile.DefaultOrder && (f.own > 1 || r.Data == profile.Text) {
+	if r.Data == profile.DateTime {
+		f.zone = time.UTC
+		if z, err := time.LoadLocation(r.Zone); err == nil { // the profile was checked
+			f.zone = z
+		}
+	}
+	if numeric := r.Data != profile.DateTime || r.Layout.IsNumber(); order == profile.DefaultOrder && numeric && (f.own > 1 || r.Data == profile.Text) {
 		order = p.Modbus.Order // single registers are high byte first everywhere, unless a point says otherwise
 	}
 	f.swapBytes = order.BytesSwapped()
@@ -61,6 +69,9 @@ func (f *field) value(b []byte) (faultline.Value, faultline.Quality) {
 	}
 	if f.data == profile.Text {
 		return f.text(b)
+	}
+	if f.data == profile.DateTime {
+		return f.time(b)
 	}
 	exponent := 0
 	if f.exponent >= 0 {
@@ -112,7 +123,7 @@ func (f *field) number(raw uint64, exponent int) (faultline.Value, faultline.Qua
 		i = int64(int16(raw))
 	case profile.Int32:
 		i = int64(int32(raw))
-	case profile.BCD16, profile.BCD32:
+	case profile.BCD16, profile.BCD32, profile.BCD64:
 		var ok bool
 		if i, ok = bcd(raw); !ok {
 			return bad(faultline.BadDecode)
@@ -131,11 +142,44 @@ func (f *field) number(raw uint64, exponent int) (faultline.Value, faultline.Qua
 	if f.point.Type == faultline.TypeFloat {
 		return f.point.Convert(shifted(float64(i), exponent))
 	}
-	if q := f.point.Within(float64(i)); q.IsBad() {
+	return f.whole(i)
+}
+
+// whole judges an int.
+func (f *field) whole(i int64) (faultline.Value, faultline.Quality) {
+	v := float64(i)
+	q := f.point.Within(v)
+	if q.IsBad() {
 		return bad(q)
-	} else {
-		return faultline.Int(i), q
 	}
+	if c := f.point.Clamped(v); c != v {
+		i = int64(c)
+	}
+	return faultline.Int(i), q
+}
+
+// time makes a date and time: RFC 3339 in UTC, or seconds since 1970.
+func (f *field) time(b []byte) (faultline.Value, faultline.Quality) {
+	words := make([]uint16, len(b)/2)
+	for i := range words {
+		at := i
+		if f.swapWords {
+			at = len(words) - 1 - i
+		}
+		if words[i] = binary.BigEndian.Uint16(b[2*at:]); f.swapBytes {
+			words[i] = words[i]<<8 | words[i]>>8
+		}
+	}
+	t, q := f.point.Register.Layout.Time(words, f.zone)
+	switch {
+	case q.IsBad():
+		return bad(q)
+	case f.point.Type == faultline.TypeString:
+		return faultline.String(t.Format(time.RFC3339Nano)), q
+	case f.point.Type == faultline.TypeInt:
+		return f.whole(t.Unix())
+	}
+	return f.point.Convert(float64(t.UnixMilli()) / 1000)
 }
 
 // shifted moves the decimal point. It divides for places after it, so that 853 becomes 85.3 exactly.
@@ -176,7 +220,7 @@ func (f *field) notAvailable(raw uint64) bool {
 }
 
 func bcd(raw uint64) (v int64, ok bool) {
-	for shift := 28; shift >= 0; shift -= 4 {
+	for shift := 60; shift >= 0; shift -= 4 {
 		d := raw >> shift & 0xF
 		if d > 9 {
 			return 0, false

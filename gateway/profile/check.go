@@ -134,7 +134,7 @@ func (pt *Point) checkMeaning(to problems, at func(string) string) {
 	} else if pt.Scale != nil && (*pt.Scale == 0 || math.IsNaN(*pt.Scale) || math.IsInf(*pt.Scale, 0)) {
 		to.Add(at("scale"), "%v: use a number other than 0", *pt.Scale)
 	}
-	for name, r := range map[string][]float64{"range": pt.Range, "plausible": pt.Plausible} {
+	for name, r := range map[string][]float64{"range": pt.Range, "plausible": pt.Plausible, "clamp": pt.Clamp} {
 		switch {
 		case r == nil:
 		case len(r) != 2 || !(r[0] < r[1]):
@@ -149,6 +149,7 @@ func (pt *Point) checkMeaning(to problems, at func(string) string) {
 	if len(pt.Texts) > 0 && len(pt.Bits) > 0 {
 		to.Add(at("bits"), "give texts or bits, not both")
 	}
+	pt.checkRollover(to, at)
 	for i, n := range pt.NotAvailable {
 		if pt.Register != nil && !n.whole {
 			to.Add(fmt.Sprintf("%s[%d]", at("not_available"), i), "%q: a register's is a whole number, such as 0x7FFF", n)
@@ -162,10 +163,10 @@ func (pt *Point) checkMeaning(to problems, at func(string) string) {
 }
 
 var dataOf = map[faultline.Type][]Data{
-	faultline.TypeFloat:  {BitSpan, Int16, Uint16, Int32, Uint32, Int64, Uint64, Float32, Float64, BCD16, BCD32},
-	faultline.TypeInt:    {BitSpan, Int16, Uint16, Int32, Uint32, Int64, Uint64, BCD16, BCD32},
+	faultline.TypeFloat:  {BitSpan, Int16, Uint16, Int32, Uint32, Int64, Uint64, Float32, Float64, BCD16, BCD32, BCD64, DateTime},
+	faultline.TypeInt:    {BitSpan, Int16, Uint16, Int32, Uint32, Int64, Uint64, BCD16, BCD32, BCD64, DateTime},
 	faultline.TypeBool:   {Bool, Bit},
-	faultline.TypeString: {Text},
+	faultline.TypeString: {Text, DateTime},
 }
 
 func (r *Register) check(to problems, at func(string) string, t faultline.Type) {
@@ -196,6 +197,7 @@ func (r *Register) check(to problems, at func(string) string, t faultline.Type) 
 	} else if !text && r.Length != 0 {
 		to.Add(at("register.length"), "only data: string has a length")
 	}
+	r.checkTime(to, at)
 	if r.ScaleAt != nil && t != faultline.NoType && (t != faultline.TypeFloat || r.Table.Bits()) {
 		to.Add(at("register.scale_at"), "only a float in registers has a scale")
 	} else if own := int(r.Address) + r.Registers(); r.ScaleAt != nil && int(*r.ScaleAt) >= int(r.Address) && int(*r.ScaleAt) < own {
@@ -203,6 +205,48 @@ func (r *Register) check(to problems, at func(string) string, t faultline.Type) 
 	}
 	if int(r.Address)+r.Registers() > 1<<16 {
 		to.Add(at("register.address"), "%d: its %d registers go past the last address, 65535", r.Address, r.Registers())
+	}
+}
+
+// checkRollover refuses what could not go on rising exactly.
+func (pt *Point) checkRollover(to problems, at func(string) string) {
+	r := pt.Rollover
+	switch {
+	case r == 0:
+	case !(r >= 2) || r > 1<<64 || r != math.Trunc(r):
+		to.Add(at("rollover"), "%v: use the count at which the counter begins at 0 again, such as 4294967296", r)
+	case pt.Type != faultline.TypeInt && pt.Type != faultline.TypeFloat:
+		to.Add(at("rollover"), "only numbers count; %s is %s", pt.Name, pt.Type)
+	case pt.Type == faultline.TypeInt && r > 1<<62:
+		to.Add(at("rollover"), "%v: an int ends at 2^63; make the point a float", r)
+	case pt.Scale != nil && *pt.Scale < 0:
+		to.Add(at("rollover"), "a counter with a negative scale falls")
+	case pt.Register != nil && pt.Register.ScaleAt != nil:
+		to.Add(at("rollover"), "not with scale_at: a scale that changes would look like counts")
+	case len(pt.Clamp) > 0:
+		to.Add(at("rollover"), "give clamp or rollover, not both")
+	}
+}
+
+// checkTime checks what belongs to data: datetime.
+func (r *Register) checkTime(to problems, at func(string) string) {
+	if r.Data != DateTime {
+		if !r.Layout.IsZero() {
+			to.Add(at("register.layout"), "only data: datetime has a layout")
+		}
+		if r.Zone != "" {
+			to.Add(at("register.zone"), "only data: datetime has a zone")
+		}
+		return
+	}
+	if r.Layout.IsZero() {
+		to.Add(at("register.layout"), "missing: say how the time is kept, such as cp56time2a or year/month day/hour minute/second")
+	}
+	if _, err := time.LoadLocation(r.Zone); err != nil {
+		to.Add(at("register.zone"), "%q: use a name such as Europe/Berlin", r.Zone)
+	}
+	if r.ScaleAt != nil {
+		to.Add(at("register.scale_at"), "a time has no scale")
 	}
 }
 

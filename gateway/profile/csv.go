@@ -13,7 +13,7 @@ import (
 )
 
 // Columns of a register list. name, address and type are needed, all others may be left out.
-var Columns = []string{"name", "title", "table", "address", "type", "order", "unit", "scale", "offset", "as", "bit", "width", "length", "not_available", "min", "max", "trend"}
+var Columns = []string{"name", "title", "table", "address", "type", "order", "unit", "scale", "offset", "as", "bit", "width", "length", "layout", "not_available", "min", "max", "trend"}
 
 // MaxList is the longest register list in bytes.
 const MaxList = 4 << 20
@@ -130,6 +130,7 @@ func (l *rows) point(columns map[string]int, row []string) Point {
 	text("table", &r.Table)
 	text("type", &r.Data)
 	text("order", &r.Order)
+	text("layout", &r.Layout)
 	if a := whole("address"); cell("address") == "" || a < 0 || a > 0xFFFF {
 		l.add("address", "%q: use 0 to 65535", cell("address"))
 	} else {
@@ -163,7 +164,7 @@ func (l *rows) point(columns map[string]int, row []string) Point {
 		text("as", &p.Type)
 	case r.Data == Bool || r.Data == Bit:
 		p.Type = faultline.TypeBool
-	case r.Data == Text:
+	case r.Data == Text || r.Data == DateTime:
 		p.Type = faultline.TypeString
 	default:
 		p.Type = faultline.TypeFloat

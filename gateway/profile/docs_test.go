@@ -70,7 +70,7 @@ func TestDocsExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := s.Get("acme-rx3-eth"); err != nil || len(files) != 2 || len(p.Points) != 4 {
+	if p, err := s.Get("acme-rx3-eth"); err != nil || len(files) != 3 || len(p.Points) != 4 {
 		t.Errorf("%d examples; %+v %v", len(files), p, err)
 	}
 }

@@ -39,9 +39,11 @@ const (
 	Uint64
 	Float32
 	Float64
-	BCD16 // four decimal digits
-	BCD32 // eight decimal digits
-	Text  // two bytes a register, ended by NUL or padded with blanks
+	BCD16    // four decimal digits
+	BCD32    // eight decimal digits
+	BCD64    // sixteen decimal digits
+	Text     // two bytes a register, ended by NUL or padded with blanks
+	DateTime // date and time in the register's layout
 )
 
 // Order of bytes and words, as engineers write it for a 32-bit value whose bytes are A (highest) to D.
@@ -68,7 +70,7 @@ const (
 var (
 	reportNames = []string{"always", "change"}
 	tableNames  = []string{"", "coil", "discrete", "holding", "input"}
-	dataNames   = []string{"", "bool", "bit", "bits", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "string"}
+	dataNames   = []string{"", "bool", "bit", "bits", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "bcd16", "bcd32", "bcd64", "string", "datetime"}
 	orderNames  = []string{"", "ABCD", "CDAB", "BADC", "DCBA"}
 )
 

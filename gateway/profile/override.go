@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -15,6 +16,8 @@ type Override struct {
 	NotAvailable []Sentinel    `yaml:"not_available,omitempty"`
 	Range        []float64     `yaml:"range,omitempty"`
 	Plausible    []float64     `yaml:"plausible,omitempty"`
+	Clamp        []float64     `yaml:"clamp,omitempty"`
+	Zone         string        `yaml:"zone,omitempty"` // of a date and time: where the device is
 	Every        time.Duration `yaml:"every,omitempty"`
 }
 
@@ -59,16 +62,21 @@ func (pt *Point) override(o Override, add func(field, format string, args ...any
 	if o.Plausible != nil {
 		pt.Plausible = o.Plausible
 	}
+	if o.Clamp != nil {
+		pt.Clamp = o.Clamp
+	}
 	if o.Every != 0 {
 		pt.Every = o.Every
 	}
-	if o.Order != DefaultOrder {
-		if pt.Register == nil {
-			add("order", "%s is found in a payload: only registers have an order", pt.Name)
-			return
-		}
-		r := *pt.Register
-		r.Order = o.Order
-		pt.Register = &r
+	if o.Order == DefaultOrder && o.Zone == "" {
+		return
 	}
+	if pt.Register == nil {
+		add("order", "%s is found in a payload: only registers have an order and a zone", pt.Name)
+		return
+	}
+	r := *pt.Register
+	r.Order = cmp.Or(o.Order, r.Order)
+	r.Zone = cmp.Or(o.Zone, r.Zone)
+	pt.Register = &r
 }

@@ -62,6 +62,8 @@ type Point struct {
 	NotAvailable []Sentinel       `yaml:"not_available,omitempty"` // raw values that mean "no value"; -1 is all bits set
 	Range        []float64        `yaml:"range,omitempty"`         // [min, max] physically possible: a value outside is bad
 	Plausible    []float64        `yaml:"plausible,omitempty"`     // [min, max] expected: a value outside is uncertain
+	Clamp        []float64        `yaml:"clamp,omitempty"`         // [min, max]: a value in range but outside becomes the nearer end, good
+	Rollover     float64          `yaml:"rollover,omitempty"`      // of a counter: raw counts after which it begins at 0 again; its values go on rising
 	Texts        map[int64]string `yaml:"texts,omitempty"`         // of an enumeration
 	Bits         map[int64]string `yaml:"bits,omitempty"`          // of a word, by bit number
 	Every        time.Duration    `yaml:"every,omitempty"`         // between reads of the register; default the device's period, and an hour for strings
@@ -79,6 +81,8 @@ type Register struct {
 	Bit     int    `yaml:"bit,omitempty"`   // data bit and bits: lowest bit, 0 to 15
 	Width   int    `yaml:"width,omitempty"` // data bits: how many, 1 to 16
 	Length  int    `yaml:"length,omitempty"`
+	Layout  Layout `yaml:"layout,omitempty"` // data datetime
+	Zone    string `yaml:"zone,omitempty"`   // data datetime: of the device's clock, such as Europe/Berlin; default UTC
 
 	ScaleAt *uint16 `yaml:"scale_at,omitempty"` // register of the same table that holds a power of ten to multiply by, as SunSpec's scale factors
 }
@@ -153,7 +157,15 @@ func (p *Point) Convert(raw float64) (faultline.Value, faultline.Quality) {
 	if q.IsBad() {
 		return faultline.Value{}, q
 	}
-	return faultline.Float(v), q
+	return faultline.Float(p.Clamped(v)), q
+}
+
+// Clamped gives the nearer end of the point's clamp for a value outside.
+func (p *Point) Clamped(v float64) float64 {
+	if len(p.Clamp) == 2 {
+		return min(max(v, p.Clamp[0]), p.Clamp[1])
+	}
+	return v
 }
 
 // scaled multiplies; by a decimal fraction such as 0.1 it divides by 10, so that 853 becomes 85.3 and
@@ -205,8 +217,10 @@ func (r *Register) Registers() int {
 	switch r.Data {
 	case Int32, Uint32, Float32, BCD32:
 		return 2
-	case Int64, Uint64, Float64:
+	case Int64, Uint64, Float64, BCD64:
 		return 4
+	case DateTime:
+		return r.Layout.Registers()
 	case Text:
 		return r.Length
 	}

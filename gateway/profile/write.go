@@ -115,6 +115,8 @@ func (pt *Point) flow() flow {
 		g.whole("bit", r.Bit)
 		g.whole("width", r.Width)
 		g.whole("length", r.Length)
+		g.text("layout", r.Layout.String())
+		g.text("zone", r.Zone)
 		if r.ScaleAt != nil {
 			g = append(g, fmt.Sprintf("scale_at: %d", *r.ScaleAt))
 		}
@@ -142,6 +144,10 @@ func (pt *Point) flow() flow {
 	}
 	f.numbers("range", pt.Range)
 	f.numbers("plausible", pt.Plausible)
+	f.numbers("clamp", pt.Clamp)
+	if pt.Rollover != 0 {
+		f = append(f, "rollover: "+number(pt.Rollover))
+	}
 	f.names("texts", pt.Texts)
 	f.names("bits", pt.Bits)
 	if pt.Every != 0 {
