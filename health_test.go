@@ -24,3 +24,34 @@ func TestNE107(t *testing.T) {
 		}
 	}
 }
+
+func TestNE107OfAlarms(t *testing.T) {
+	well := DeviceCondition{Heard: true, Reachable: true, Good: 5}
+	for _, c := range []struct {
+		name, family string
+		severity     Severity
+		want         NE107
+		why          string
+	}{
+		{"service due, however severe", FamilyService, SeverityCritical, NE107Maintenance, "its service is due"},
+		{"not heard", FamilyCommunication, SeverityWarning, NE107Failure, "it does not answer"},
+		{"heard badly", FamilyCommunication, SeverityAdvisory, NE107Maintenance, "X high"},
+		{"process out of limits", "bearing", SeverityWarning, NE107OutOfSpec, "X high"},
+		{"broken sensor", FamilyInstrument, SeverityWarning, NE107OutOfSpec, "X high"},
+		{"trip", "motor", SeverityCritical, NE107Failure, "X high"},
+		{"advice", "", SeverityAdvisory, NE107Maintenance, "X high"},
+		{"nothing", "bearing", SeverityNone, NE107Good, ""},
+	} {
+		k := well
+		k.Alarm(c.family, c.severity, "X high")
+		if got, why := k.Judge(); got != c.want || why != c.why {
+			t.Errorf("%s: %q %q, want %q %q", c.name, got, why, c.want, c.why)
+		}
+	}
+	k := well
+	k.Alarm("bearing", SeverityCritical, "first")
+	k.Alarm("bearing", SeverityWarning, "second")
+	if got, why := k.Judge(); got != NE107Failure || why != "first" {
+		t.Errorf("%q %q: the worst decides", got, why)
+	}
+}

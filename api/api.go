@@ -236,6 +236,11 @@ func (s *Server) subscribe(ctx context.Context, what string, run func(context.Co
 
 func (s *Server) takeFrame(f faultline.Frame) {
 	s.metrics.frames.Inc()
+	if f.Kind == faultline.HealthKind {
+		s.latest.takeHealth(&f)
+		s.audience.heard(f.Site, f.Position)
+		return
+	}
 	s.latest.take(&f)
 	s.latest.count(len(f.Samples), s.now())
 	s.audience.heard(f.Site, f.Position)

@@ -23,6 +23,8 @@ type fleet struct {
 	worst   map[place]faultline.Severity
 	nAlarm  map[place]int
 	nTicket map[place]int
+
+	outOfService map[place]bool // somebody works there, and no alarm that stands is in service
 }
 
 func (s *Server) fleet(ctx context.Context, now time.Time) (*fleet, error) {
@@ -30,7 +32,7 @@ func (s *Server) fleet(ctx context.Context, now time.Time) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{contents: c, now: now, worst: map[place]faultline.Severity{}, nAlarm: map[place]int{}, nTicket: map[place]int{}}
+	f := &fleet{contents: c, now: now, worst: map[place]faultline.Severity{}, nAlarm: map[place]int{}, nTicket: map[place]int{}, outOfService: map[place]bool{}}
 	if f.alarms, _, err = s.store.Alarms(ctx, store.AlarmFilter{OnlyOpen: true}); err != nil {
 		return nil, err
 	}
@@ -44,6 +46,18 @@ func (s *Server) fleet(ctx context.Context, now time.Time) (*fleet, error) {
 		f.nAlarm[k]++
 		if st := a.State(now); st == faultline.AlarmUnacked || st == faultline.AlarmAcked {
 			f.worst[k] = max(f.worst[k], a.Severity)
+		}
+	}
+	out, _, err := s.store.Alarms(ctx, store.AlarmFilter{OutOfService: true})
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		f.outOfService[place{out[i].Site, out[i].Position}] = true
+	}
+	for i := range f.alarms { // one alarm out of service says nothing where others of the position go on
+		if a := &f.alarms[i]; a.OutOfService == "" {
+			delete(f.outOfService, place{a.Site, a.Position})
 		}
 	}
 	for i := range f.tickets {
@@ -62,7 +76,8 @@ func (s *Server) asset(f *fleet, p *faultline.Position) Asset {
 		a.SiteName = site.Name
 	}
 	last, speaks := s.latest.usable(p.Site, p.ID, f.now)
-	a.LastDataAt = last
+	a.LastDataAt, a.NoData = last, !speaks
+	a.Condition = s.condition(f, p)
 	switch sev := f.worst[k]; {
 	case sev >= faultline.SeverityCritical:
 		a.State = AssetCritical
@@ -93,7 +108,7 @@ func (s *Server) listSites(c *call) (any, error) {
 type assetFilter struct{ site, kind, state, text string }
 
 func (f *assetFilter) wants(a *Asset) bool {
-	if f.site != "" && a.Site != f.site || f.kind != "" && a.Kind != f.kind || f.state != "" && string(a.State) != f.state {
+	if f.site != "" && a.Site != f.site || f.kind != "" && a.Kind != f.kind || f.state != "" && string(a.State) != f.state && !(f.state == string(AssetNoData) && a.NoData) {
 		return false
 	}
 	text := strings.ToLower(strings.TrimSpace(f.text))

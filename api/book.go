@@ -20,7 +20,11 @@ type book struct {
 	mu      sync.Mutex
 	read    time.Time
 	content contents
+	ruled   time.Time
 }
+
+// rulesTime is how old its copy of which rules watch what may be: there are many, and they change seldom.
+const rulesTime = 30 * time.Second
 
 type contents struct {
 	sites     []faultline.Site
@@ -28,6 +32,7 @@ type contents struct {
 	contracts []faultline.Contract
 	site      map[string]*faultline.Site
 	position  map[place]*faultline.Position
+	families  map[place]map[string]string // of the rules that watch a position
 }
 
 // open gives the copy, read anew where it is too old. Its content must not be changed.
@@ -52,9 +57,33 @@ func (b *book) open(ctx context.Context) (contents, error) {
 		for i := range c.positions {
 			c.position[place{c.positions[i].Site, c.positions[i].ID}] = &c.positions[i]
 		}
+		c.families = b.content.families
+		if b.ruled.IsZero() || now.Sub(b.ruled) >= rulesTime {
+			if c.families, err = b.rules(ctx); err != nil {
+				return contents{}, err
+			}
+			b.ruled = now
+		}
 		b.content, b.read = c, now
 	}
 	return b.content, nil
+}
+
+// rules reads the family of every rule at every position.
+func (b *book) rules(ctx context.Context) (map[place]map[string]string, error) {
+	all, err := b.store.RuleInstances(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	out := map[place]map[string]string{}
+	for i := range all {
+		k := place{all[i].Site, all[i].Position}
+		if out[k] == nil {
+			out[k] = map[string]string{}
+		}
+		out[k][all[i].Rule] = all[i].Family
+	}
+	return out, nil
 }
 
 func (b *book) positions(ctx context.Context) ([]faultline.Position, error) {

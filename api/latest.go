@@ -37,6 +37,7 @@ type latest struct {
 	of     map[place]map[string]reading
 	newest map[place]time.Time
 	seeded map[place]bool
+	health map[place]*DeviceHealth
 	counts [rateSeconds]struct {
 		second  int64
 		samples int
@@ -44,7 +45,7 @@ type latest struct {
 }
 
 func newLatest() *latest {
-	return &latest{of: map[place]map[string]reading{}, newest: map[place]time.Time{}, seeded: map[place]bool{}}
+	return &latest{of: map[place]map[string]reading{}, newest: map[place]time.Time{}, seeded: map[place]bool{}, health: map[place]*DeviceHealth{}}
 }
 
 // take puts a frame in. Older readings than the ones at hand are ignored, point by point.
@@ -165,6 +166,14 @@ func (s *Server) seed(ctx context.Context, p *faultline.Position) error {
 	if err == nil && len(f.Samples) > 0 {
 		f.Site, f.Position = p.Site, p.ID
 		s.latest.take(&f)
+	}
+	told, err := s.series.Latest(ctx, faultline.HealthKind, p.Site, p.ID)
+	if err != nil && !errors.Is(err, faultline.ErrNotFound) {
+		return err
+	}
+	if err == nil && len(told.Samples) > 0 {
+		told.Site, told.Position = p.Site, p.ID
+		s.latest.takeHealth(&told)
 	}
 	s.latest.mu.Lock()
 	s.latest.seeded[place{p.Site, p.ID}] = true

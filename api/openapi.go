@@ -24,6 +24,7 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[faultline.InspectionStatus](): {"planned", "due", "in_progress", "done", "skipped"},
 	reflect.TypeFor[faultline.Type]():             {"none", "float", "int", "bool", "string"},
 	reflect.TypeFor[AssetState]():                 assetStates,
+	reflect.TypeFor[faultline.NE107]():            {"failure", "check_function", "out_of_specification", "maintenance_required", "good", ""},
 }
 
 // schemas collects the named types that a document refers to.

@@ -36,6 +36,8 @@ func (s *Server) pageRoutes() []route {
 		post("/assets/:site/:position/test-alarm", s.testAlarmForm),
 		post("/assets/:site/:position/out-of-service", s.verbForm("out-of-service")),
 		post("/assets/:site/:position/return", s.verbForm("return")),
+		get("/devices", s.devicesPage),
+		get("/devices/:site/:position", s.devicePage),
 		get("/alarms", s.alarmsPage),
 		get("/alarms/:site/:position/:rule", s.alarmPage),
 		post("/alarms/:site/:position/:rule/acknowledge", s.acknowledgeForm),

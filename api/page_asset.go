@@ -38,8 +38,12 @@ func (s *Server) assetPage(c *call) (any, error) {
 	v := console.Asset{
 		ID: p.ID, Name: p.Name, Site: p.Site, SiteName: f.siteName(p.Site), State: console.StatePill(string(a.State)), Facts: m.assetFacts(&a),
 		Coverage: a.Coverage, CoveragePill: console.CoveragePill(a.Coverage), CoverageUntil: m.At(a.Coverage.Until), TestAction: assetHref(p.Site, p.ID) + "/test-alarm",
+		NoData: a.NoData && a.State != AssetNoData, Status: console.Status(a.Status, a.Why), DeviceHref: deviceHref(p.Site, p.ID),
 		OutAction: assetHref(p.Site, p.ID) + "/out-of-service", ReturnAction: assetHref(p.Site, p.ID) + "/return", Spans: spanOptions(faultline.LongestOutOfService),
 	}
+	d := s.device(f, p)
+	row := m.device(&d)
+	v.Reading = m.healthFacts(&d, &row)[3:8]
 	points := s.points(p, c.now)
 	for i := range points {
 		v.Values = append(v.Values, m.value(&points[i]))

@@ -84,10 +84,7 @@ func (s *Server) dataPage(c *call) (any, error) {
 	v := console.Data{Facts: ledgerTiles(&ledger.Total), Pager: pager(c, total, pageRows, at, "dead letters")}
 	for i := range gateways {
 		g := &gateways[i]
-		row := console.GatewayRow{ID: g.ID, Site: b.siteName(g.Site), Seen: m.At(g.LastSeen), State: console.Pill{Tone: "normal", Text: console.Text("Heard")}}
-		if g.Silent {
-			row.State = console.Pill{Tone: "no_data", Text: console.Text("Silent")}
-		}
+		row := console.GatewayRow{ID: g.ID, Site: b.siteName(g.Site), Seen: m.At(g.LastSeen), State: heardPill(g)}
 		for j := range b.positions {
 			if b.positions[j].Site == g.Site && b.positions[j].Gateway == g.ID {
 				row.Assets++

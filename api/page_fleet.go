@@ -91,6 +91,9 @@ func assetTile(assets []Asset) console.Tile {
 	counts := map[AssetState]int{}
 	for i := range assets {
 		counts[assets[i].State]++
+		if assets[i].NoData && assets[i].State != AssetNoData { // both hold: it is counted by both
+			counts[AssetNoData]++
+		}
 	}
 	for _, st := range assetStates {
 		if n := counts[AssetState(st)]; n > 0 {

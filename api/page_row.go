@@ -141,6 +141,7 @@ func (m *rows) card(a *Asset, points []Point) console.AssetCard {
 	c := console.AssetCard{
 		Href: assetHref(a.Site, a.ID), ID: a.ID, Name: a.Name, Kind: a.Kind, Model: a.Asset.Model, Serial: a.Asset.Serial, Site: a.Site,
 		State: console.StatePill(string(a.State)), Seen: m.At(a.LastDataAt), Alarms: a.OpenAlarms, Tickets: a.OpenTickets, Coverage: console.CoveragePill(a.Coverage),
+		NoData: a.NoData && a.State != AssetNoData, Status: console.Status(a.Status, a.Why),
 	}
 	for i := range points {
 		if p := &points[i]; p.Trend && len(c.Values) < 3 && !p.At.IsZero() {

@@ -123,6 +123,11 @@ func (s *Server) apiRoutes() []route {
 		get("/rules", tagPlans, "Rules as they stand on positions", Page[faultline.RuleInstance]{}, s.listRules, siteParam, positionParam),
 		get("/contracts", tagPlans, "Service contracts", Page[faultline.Contract]{}, s.listContracts),
 
+		get("/devices", tagData, "How gateways do with reading each device, and its NE 107 status, worst first", Page[Device]{}, s.listDevices, siteParam, param{name: "gateway", about: "only this gateway's"},
+			param{name: "status", about: "only those with this status", values: statusNames()}, limitParam, offsetParam),
+		get("/devices/:site/:position", tagData, "How the gateway does with reading one device", Device{}, s.getDevice),
+		get("/devices/:site/:position/series", tagData, "The same over time: latency, reachability, and samples without a value as they were added", History{}, s.getDeviceSeries,
+			param{name: "from", about: "beginning; one hour before to unless given", kind: "date-time"}, param{name: "to", about: "end; now unless given", kind: "date-time"}),
 		get("/gateways", tagData, "Gateways and when they were last heard", Page[Gateway]{}, s.listGateways),
 		get("/ledger", tagData, "Loss ledger: what became of every frame of every gateway", Ledger{}, s.getLedger),
 		get("/dead-letters", tagData, "Lines that could not be stored, with their reason", Page[faultline.DeadLetter]{}, s.listDeadLetters, limitParam, offsetParam),

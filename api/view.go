@@ -49,8 +49,10 @@ var ranges = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour, "7
 // Asset is a position with the asset standing there, as it stands now.
 type Asset struct {
 	faultline.Position
-	SiteName    string             `json:"site_name,omitempty"`
-	State       AssetState         `json:"state"`
+	SiteName string     `json:"site_name,omitempty"`
+	State    AssetState `json:"state"`
+	NoData   bool       `json:"no_data" about:"none of its points has a usable value of late; its state may be worse than that by its alarms"`
+	Condition
 	Coverage    faultline.Coverage `json:"coverage"`
 	LastDataAt  time.Time          `json:"last_data_at,omitzero" about:"of the newest usable sample"`
 	OpenAlarms  int                `json:"open_alarms"`

@@ -45,7 +45,7 @@ type Options struct {
 	Config   Config
 	Profiles *profile.Set
 	Sink     Sink
-	Live     func(faultline.Frame) // told of every frame when it is read, before it is stored; must not block or change it
+	Live     func(faultline.Frame) // told of every frame when it is read, those of health among them, before it is stored; must not block or change it
 	// Recent gives the last stored frames of this gateway, oldest first, some thousand at most; nil if
 	// there are none. Times go on after them, and redeliveries of them are known.
 	Recent  func(context.Context) ([]faultline.Frame, error)

@@ -126,6 +126,9 @@ func (g *Gateway) tellHealth(ctx context.Context) error {
 				h := g.health[p].snapshot()
 				f := h.frame(at)
 				f.Site, f.Gateway = g.opt.Config.Site, g.opt.Config.ID
+				if g.opt.Live != nil {
+					g.opt.Live(f)
+				}
 				return g.opt.Sink.Publish(gctx, f, bus.Meta{Profile: healthProfile})
 			})
 		}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,14 @@ func (w *worker) unshelve(u *unit, c *faultline.Command) (string, bool) {
 	}
 	w.effects = u.unshelve(r, c.Reason, c.By, w.now, w.effects)
 	w.effects = u.report(w.now, w.effects)
-	return "no longer shelved: the alarm is " + string(r.alarm.State(w.now)), true
+	return "no longer shelved: the alarm is " + stateWords[r.alarm.State(w.now)], true
+}
+
+// stateWords are what people call an alarm's states in a sentence.
+var stateWords = map[faultline.AlarmState]string{
+	faultline.AlarmNormal: "normal", faultline.AlarmUnacked: "active and not acknowledged", faultline.AlarmAcked: "active and acknowledged",
+	faultline.AlarmReturned: "back to normal and not acknowledged", faultline.AlarmShelved: "shelved",
+	faultline.AlarmSuppressed: "suppressed", faultline.AlarmOutOfService: "out of service",
 }
 
 // outOfService keeps one alarm, or all of a position, from people while somebody works on it.
@@ -41,14 +49,19 @@ func (w *worker) outOfService(u *unit, c *faultline.Command) (string, bool) {
 	}
 	who := c.By + ": " + c.Reason
 	n := 0
-	for _, r := range u.rules {
-		if only != nil && r != only || only == nil && r.alarm == nil {
+	shown := only == nil && len(u.rules) > 0 && !slices.ContainsFunc(u.rules, func(r *instance) bool { return r.alarm != nil })
+	for i, r := range u.rules {
+		// A position that never had an alarm shows it by that of its first rule.
+		if only != nil && r != only || only == nil && r.alarm == nil && !(shown && i == 0) {
 			continue
 		}
 		a := u.alarm(r)
 		a.OutOfService, a.OutOfServiceUntil = who, until
 		w.effects = append(w.effects, u.lifeEvent(r, faultline.TransitionOutOfService, "until "+minute(until)+": "+c.Reason, c.By, w.now))
 		n++
+	}
+	if shown {
+		n = 0
 	}
 	if only == nil {
 		u.life.Out, u.life.OutUntil = who, until

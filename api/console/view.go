@@ -44,7 +44,7 @@ type Notice struct {
 }
 
 // views are all pages; each has a template of its name.
-var views = []View{Overview{}, Assets{}, Asset{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Tickets{}, Ticket{}, Inspections{}, Data{}, Contracts{}, Reference{}, Login{}, Problem{}}
+var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Tickets{}, Ticket{}, Inspections{}, Data{}, Contracts{}, Reference{}, Login{}, Problem{}}
 
 // Link leads somewhere.
 type Link struct{ Href, Text string }
@@ -68,6 +68,8 @@ type TilePart struct {
 type AssetCard struct {
 	Href, ID, Name, Kind, Model, Serial, Site string
 	State                                     Pill
+	NoData                                    bool // beside a state that its alarms make
+	Status                                    NE107
 	Seen                                      Moment
 	Alarms, Tickets                           int
 	Values                                    []Value
@@ -178,6 +180,10 @@ type InspectionRow struct {
 type Asset struct {
 	ID, Name, Site, SiteName string
 	State                    Pill
+	NoData                   bool // beside a state that its alarms make
+	Status                   NE107
+	Reading                  []Fact // how its gateway does with reading it
+	DeviceHref               string
 	Facts                    []Fact
 	Values                   []Value
 	Ranges                   []Option

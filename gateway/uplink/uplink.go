@@ -22,6 +22,8 @@ const (
 	firstWait  = 200 * time.Millisecond
 	longWait   = 15 * time.Second
 	fencedWait = time.Minute
+
+	measureEvery = 5 * time.Second // while nothing is forwarded
 )
 
 // Options of an uplink.
@@ -73,6 +75,11 @@ func (u *Uplink) PublishLive(f faultline.Frame) {
 
 // Run connects and forwards until ctx ends, and tries again for ever; then it returns nil.
 func (u *Uplink) Run(ctx context.Context) error {
+	var measuring sync.WaitGroup
+	defer measuring.Wait()
+	measured, stop := context.WithCancel(ctx)
+	defer stop()
+	measuring.Go(func() { u.measure(measured) })
 	wait, failing := firstWait, ""
 	for {
 		began := time.Now()
@@ -99,6 +106,24 @@ func (u *Uplink) Run(ctx context.Context) error {
 			t.Stop()
 			return nil
 		case <-t.C:
+		}
+	}
+}
+
+// measure keeps backlog and lag true while nothing is forwarded.
+func (u *Uplink) measure(ctx context.Context) {
+	tick := time.NewTicker(measureEvery)
+	defer tick.Stop()
+	for {
+		if u.State().State != "ok" {
+			if err := u.o.Edge.MeasureBacklog(ctx); err != nil && ctx.Err() == nil {
+				u.log.Debug("backlog not measured", "error", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
 		}
 	}
 }

@@ -73,6 +73,14 @@ func TestRun(t *testing.T) {
 	}
 	u.PublishLive(frame(0)) // nobody to tell
 	<-tries
+	// While the hub is away, the edge stream itself tells how much waits and for how long.
+	for patience := time.After(20 * time.Second); u.State().Backlog < 3 || u.State().Lag <= 0; {
+		select {
+		case <-patience:
+			t.Fatalf("backlog %d, lag %s of three frames", u.State().Backlog, u.State().Lag)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 	hubServer, hubConn := start(t, bus.ServerConfig{Dir: t.TempDir(), Listen: "127.0.0.1:0"})
 	target.Store(hubServer)
 	<-tries

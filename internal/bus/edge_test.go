@@ -69,7 +69,16 @@ func TestForward(t *testing.T) {
 		stop = forward(t, e, h)
 		publish(t, p, 1602, 1602)
 		complete(t, consume(t, h, part, faultline.Place{}, 1602), p.Epoch(), 1, 1602)
+		eventually(t, "counted", func() bool { return e.Uplink().Frames == 1602 })
 		stop()
+		// While nothing is forwarded, the edge stream tells what waits.
+		publish(t, p, 1603, 1607)
+		eventually(t, "backlog", func() bool {
+			if err := e.MeasureBacklog(t.Context()); err != nil {
+				t.Error(err)
+			}
+			return e.Uplink().Backlog == 5 && e.Uplink().Lag > 0
+		})
 		if st, err := e.State(t.Context()); err != nil || st.Messages < 1602 { // kept after forwarding
 			t.Errorf("%+v, %v", st, err)
 		}

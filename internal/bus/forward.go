@@ -24,7 +24,7 @@ type UplinkState struct {
 	Dropped uint64            // frames that the edge's limits dropped before they were forwarded
 	Last    faultline.FrameID // the newest that the hub has
 	Backlog uint64            // messages in the edge stream that are not forwarded yet
-	Lag     time.Duration     // age of the oldest message of the last batch when it was forwarded
+	Lag     time.Duration     // age of the oldest message of the last batch when it was forwarded; in any other state than ok, of the oldest that waits
 }
 
 // Uplink tells how forwarding is.

@@ -32,6 +32,9 @@ func (c *Conn) PublishLive(f faultline.Frame) error {
 		return fmt.Errorf("publish live: %w", err)
 	}
 	subject := "live." + f.Site + "." + f.Position
+	if f.Kind == faultline.HealthKind { // beside the position's own frames, not instead of one of them
+		subject += ".health"
+	}
 	c.liveMu.Lock()
 	defer c.liveMu.Unlock()
 	if c.live == nil {
@@ -67,7 +70,7 @@ func (c *Conn) sendLate(subject string, s *liveSlot) {
 	s.next, s.timer = nil, nil
 }
 
-// SubscribeLive calls fn with every live frame, one at a time, until ctx ends; then it returns nil.
+// SubscribeLive calls fn with every live frame, those of faultline.HealthKind among them, one at a time, until ctx ends; then it returns nil.
 // Frames that fn is too slow for are dropped.
 func (c *Conn) SubscribeLive(ctx context.Context, fn func(faultline.Frame)) error {
 	var d Decoder

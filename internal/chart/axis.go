@@ -115,8 +115,19 @@ func number(v, step float64) string {
 	if v == 0 {
 		return "0" // never -0
 	}
-	if a := math.Abs(v); a >= 1e6 || a < 1e-4 || step < 1e-6 {
-		return strconv.FormatFloat(v, 'g', 4, 64)
+	switch a := math.Abs(v); {
+	case a >= 1e6 && a < 1e15:
+		// With as many digits as tell neighbours apart: a large counter that hardly moves.
+		per, name := 1e6, " M"
+		if a >= 1e9 {
+			per, name = 1e9, " G"
+		}
+		if a >= 1e12 {
+			per, name = 1e12, " T"
+		}
+		return strconv.FormatFloat(v/per, 'f', max(0, int(-math.Floor(math.Log10(step/per)+1e-9))), 64) + name
+	case a >= 1e15 || a < 1e-4 || step < 1e-6:
+		return strconv.FormatFloat(v, 'g', max(4, 1+int(math.Floor(math.Log10(a))-math.Floor(math.Log10(step)+1e-9))), 64)
 	}
 	return strconv.FormatFloat(v, 'f', max(0, int(-math.Floor(math.Log10(step)+1e-9))), 64)
 }

@@ -10,6 +10,7 @@ package chart
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	faultline "github.com/faultline-iot/faultline"
@@ -115,11 +116,16 @@ func (s *Sample) usable() bool {
 	return s.Quality.Usable() && !math.IsNaN(s.Value) && math.Abs(s.Value) < huge
 }
 
+// words of a quality's reason: "not connected" for not_connected.
+func words(reason string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(reason, "_", " "), ":", ": ")
+}
+
 // reason of a sample that cannot be drawn.
 func (s *Sample) reason() string {
 	switch {
 	case s.Quality.IsBad() && s.Quality.Reason() != "":
-		return s.Quality.Reason()
+		return words(s.Quality.Reason())
 	case s.Quality.IsBad():
 		return "bad"
 	}

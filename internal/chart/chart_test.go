@@ -157,12 +157,31 @@ func TestHostileNumbers(t *testing.T) {
 	}
 }
 
+// No two ticks have one label, however large the values and small their differences.
+func TestTicksTellNeighboursApart(t *testing.T) {
+	for _, c := range [][2]float64{{12_345_678, 12_345_690}, {4_294_967_000, 4_294_967_295}, {1e12, 1e12 + 40}, {1e15, 1e15 + 100}, {-2_000_030, -2_000_000}, {999_990, 1_000_010}, {0.00001, 0.00002}, {63.1, 63.4}, {0, 5e6}} {
+		s := []Series{{Samples: []Sample{{At: start, Value: c[0], Quality: faultline.Good}, {At: start.Add(time.Second), Value: c[1], Quality: faultline.Good}}}}
+		a, _ := valueAxis(s, nil, 150)
+		seen := map[string]float64{}
+		for _, v := range a.ticks() {
+			label := number(v, a.step)
+			if other, twice := seen[label]; twice {
+				t.Errorf("%v to %v: %v and %v are both labelled %s", c[0], c[1], other, v, label)
+			}
+			seen[label] = v
+		}
+		if len(seen) < 2 {
+			t.Errorf("%v to %v: %d ticks", c[0], c[1], len(seen))
+		}
+	}
+}
+
 func TestBadSamplesBreakTheLine(t *testing.T) {
 	c := charts()["gaps"]
 	if runs := c.Series[0].runs(); len(runs) != 2 || len(runs[0]) != 20 || len(runs[1]) != 34 {
 		t.Errorf("%d runs", len(runs))
 	}
-	if svg := c.SVG(); !bytes.Contains(svg, []byte("no value: not_connected ×6")) {
+	if svg := c.SVG(); !bytes.Contains(svg, []byte("no value: not connected ×6")) {
 		t.Error("the legend does not give the reason")
 	}
 	s := Series{MaxGap: time.Minute, Samples: wave(4, 2*time.Minute, func(int) float64 { return 1 })}

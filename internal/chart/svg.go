@@ -250,7 +250,7 @@ func (p *picture) legend() {
 			case !s.usable():
 				bad[s.reason()]++
 			case s.Quality.IsUncertain():
-				uncertain[s.Quality.Reason()]++
+				uncertain[words(s.Quality.Reason())]++
 			}
 		}
 	}

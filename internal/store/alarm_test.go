@@ -14,10 +14,12 @@ func testAlarms(t *testing.T, s *Store) {
 		change(&a)
 		inTx(t, s, l, func(tx *Tx) error { return tx.PutAlarm(a) })
 	}
-	put("normal", func(a *faultline.Alarm) { a.Active, a.Acked = false, true })
+	put("normal", func(a *faultline.Alarm) {
+		a.Active, a.Acked, a.OutOfService, a.Why = false, true, `anna: "new" bearing`, "x"
+	})
 	put("returned", func(a *faultline.Alarm) { a.Active, a.Severity = false, faultline.SeverityAdvisory })
 	put("latched", func(a *faultline.Alarm) { a.Active, a.Acked, a.Latched = false, true, true; a.RaisedAt = t0.Add(1) })
-	put("warning", func(*faultline.Alarm) {})
+	put("warning", func(a *faultline.Alarm) { a.Why = `says "out_of_service":"x"` })
 	put("critical", func(a *faultline.Alarm) { a.Severity = faultline.SeverityCritical })
 	put("elsewhere", func(a *faultline.Alarm) { a.ID, a.Site, a.RaisedAt = "x", "x", t0.Add(time.Hour) })
 	put("neighbour", func(a *faultline.Alarm) { a.ID, a.Position, a.Acked, a.Active = "plant/P-2/r", "P-2", true, false })
@@ -34,6 +36,7 @@ func testAlarms(t *testing.T, s *Store) {
 		{AlarmFilter{Site: "plant", Limit: 2, Offset: 1}, 6, []string{"latched", "warning"}},
 		{AlarmFilter{Limit: 2, Offset: 100}, 7, nil},
 		{AlarmFilter{Site: "nowhere"}, 0, nil},
+		{AlarmFilter{OutOfService: true}, 1, []string{"normal"}},
 	} {
 		got, total, err := s.Alarms(ctx, c.filter)
 		must(t, err)
