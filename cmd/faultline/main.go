@@ -29,6 +29,7 @@ var commands = []command{
 	{"test", "FILES…", "play tests of rules: series in short notation, and the alarms and tickets expected", testCommand},
 	{"scan", "ADDRESS [-profile all]", "find out what is behind a Modbus address, reading only", scanCommand},
 	{"backtest", "-rule FILE -asset POSITION", "try rules on the past: the alarms and tickets they would have raised", backtestCommand},
+	{"detect", "-board NAME -in DIR -out DIR", "run a public detection benchmark through the rules: " + boardNames(), detectCommand},
 	{"bench", "poll|rules [-json]", "measure a part on this machine", benchCommand},
 	{"version", "", "print the version", version},
 }

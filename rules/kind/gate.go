@@ -116,6 +116,7 @@ func (h *hours) contains(t time.Time) bool {
 type gate struct {
 	inner  Kind
 	make   func() (Kind, error)
+	keeps  bool     // inner goes on from what it has learnt
 	points []string // of inner; nil: any sample
 	gate   *Gate
 	in     *inputs // of While; nil: none
@@ -150,7 +151,7 @@ func (t *Type) Make(s *Settings, p *faultline.Point, points []faultline.Point) (
 	if !s.Gate.used() {
 		return k, watch, nil
 	}
-	g := &gate{inner: k, make: build, gate: &s.Gate}
+	g := &gate{inner: k, make: build, keeps: t.Keeps, gate: &s.Gate}
 	if !t.Asset {
 		g.points = slices.Clone(watch)
 	}
@@ -281,9 +282,9 @@ func (k *gate) applies(at time.Time) (open, known bool) {
 	return inside && now-k.since >= int64(k.gate.Inhibit), true
 }
 
-// turn opens or closes the gate; opening, the rule begins anew.
+// turn opens or closes the gate; opening, the rule begins anew, unless it is one that learns.
 func (k *gate) turn(open bool) bool {
-	if open && !k.open {
+	if open && !k.open && !k.keeps {
 		if fresh, err := k.make(); err == nil {
 			k.inner = fresh
 		}

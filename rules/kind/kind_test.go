@@ -65,7 +65,18 @@ var subjects = []struct {
 	{"duration without a break", "duration", kind.Settings{Is: []string{"tripped"}, After: 2 * time.Second}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
 	{"duration in a window", "duration", kind.Settings{Is: []string{"tripped"}, After: 4 * time.Second, Within: time.Minute}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
 	{"counter of a meter", "counter", kind.Settings{Limits: kind.Limits{High: f(100), HighHigh: f(200)}, Within: time.Minute, DeadBand: 5}, hours, func(r *rand.Rand) faultline.Value { return faultline.Float(float64(r.IntN(40))) }},
+	{"deviation", "deviation", kind.Settings{Learn: time.Second, Score: 1.2}, heat, jumpy},
+	{"deviation by steps", "deviation", kind.Settings{Step: 2 * time.Second, Learn: time.Second, Score: 0.5, OnceIn: 10 * time.Second, Rest: 20 * time.Second}, heat, jumpy},
 	{"counter of starts", "counter", kind.Settings{Limits: kind.Limits{High: f(3)}, Within: time.Minute, Is: []string{"running"}}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
+}
+
+// jumpy is quiet most of the time.
+func jumpy(r *rand.Rand) faultline.Value {
+	v := 60 + r.NormFloat64()
+	if r.IntN(25) == 0 {
+		v += 40 * r.NormFloat64()
+	}
+	return faultline.Float(v)
 }
 
 func make1(t testing.TB, name string, s *kind.Settings, p *faultline.Point) kind.Kind {

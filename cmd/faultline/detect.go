@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"encoding/csv"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/rules"
+	"github.com/faultline-iot/faultline/rules/kind"
+)
+
+// The rule that each board is run with; one for all of its files.
+//
+//go:embed boards/*.yaml
+var boardRules embed.FS
+
+// board is a public benchmark: files of one form in, answers in the form of its scorer out.
+type board struct {
+	name, about string
+	run         func(in io.Reader, out io.Writer, rule *rules.Rule) (boardCount, error)
+}
+
+// boards lists them; each is one file and one line here.
+var boards = []board{
+	{"nab", "one signal a file: timestamp,value", detectNAB},
+}
+
+// boardCount is what a file came to.
+type boardCount struct {
+	rows, tickets int
+	took          time.Duration
+}
+
+// detectCommand runs a detection board offline, through the same kinds of rule as everything else.
+func detectCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
+	name := fs.String("board", "", "`NAME`: "+boardNames())
+	in := fs.String("in", "", "`DIR` of CSV files, in folders or not")
+	to := fs.String("out", "", "`DIR` for the answers, one file for each that was read, of the same name")
+	file := fs.String("rule", "", "`FILE` with the rule to use instead of the shipped one")
+	if err := parse(fs, args, 0); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(boards, func(b board) bool { return b.name == *name })
+	if i < 0 || *in == "" || *to == "" {
+		fmt.Fprintf(fs.Output(), "faultline detect: name the board (%s), -in and -out\n", boardNames())
+		return errUsage
+	}
+	rule, err := boardRule(*name, *file)
+	if err != nil {
+		return err
+	}
+	return runBoard(ctx, boards[i], rule, *in, *to, out)
+}
+
+func boardNames() string {
+	var names []string
+	for _, b := range boards {
+		names = append(names, b.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// boardRule loads the rule of a board.
+func boardRule(board, file string) (*rules.Rule, error) {
+	data, err := boardRules.ReadFile("boards/" + board + ".yaml")
+	if file != "" {
+		data, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the rule: %w", err)
+	}
+	set, err := rules.Load(nil, rules.File{Name: board + ".yaml", Data: data})
+	if err != nil {
+		return nil, err
+	}
+	if len(set.Rules()) != 1 {
+		return nil, fmt.Errorf("%d rules: a board is run with one", len(set.Rules()))
+	}
+	return set.Rules()[0], nil
+}
+
+func runBoard(ctx context.Context, b board, rule *rules.Rule, in, to string, out io.Writer) error {
+	var files []string
+	err := filepath.WalkDir(in, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".csv") {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("list %s: %w", in, err)
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("%s holds no CSV files", in)
+	}
+	var total boardCount
+	for i, path := range files {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(in, path)
+		if err != nil {
+			return fmt.Errorf("name the answer to %s: %w", path, err)
+		}
+		c, err := b.file(path, filepath.Join(to, rel), rule)
+		if err != nil {
+			return err
+		}
+		total.rows, total.tickets, total.took = total.rows+c.rows, total.tickets+c.tickets, total.took+c.took
+		fmt.Fprintf(out, "%3d/%d  %-58s %6d rows, %3d tickets\n", i+1, len(files), rel, c.rows, c.tickets)
+	}
+	fmt.Fprintf(out, "%d rows in %d files, %d tickets; %.1f µs a row, reading and writing included\n",
+		total.rows, len(files), total.tickets, float64(total.took.Microseconds())/float64(max(total.rows, 1)))
+	return nil
+}
+
+// file answers one file.
+func (b *board) file(from, to string, rule *rules.Rule) (c boardCount, err error) {
+	started := time.Now()
+	in, err := os.Open(from)
+	if err != nil {
+		return c, fmt.Errorf("open the data: %w", err)
+	}
+	defer in.Close()
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return c, fmt.Errorf("make a folder for the answer: %w", err)
+	}
+	answer, err := os.Create(to)
+	if err != nil {
+		return c, fmt.Errorf("write the answer: %w", err)
+	}
+	c, err = b.run(in, answer, rule)
+	if err := errors.Join(err, answer.Close()); err != nil {
+		return c, fmt.Errorf("%s: %w", from, err)
+	}
+	c.took = time.Since(started)
+	return c, nil
+}
+
+// boardKind makes the board's rule for signals of these names.
+func boardKind(rule *rules.Rule, names []string) (kind.Kind, error) {
+	points := make([]faultline.Point, len(names))
+	for i, n := range names {
+		points[i] = faultline.Point{Name: n, Type: faultline.TypeFloat}
+	}
+	typ := kind.Find(rule.Kind)
+	if typ == nil {
+		return nil, fmt.Errorf("rule %s has kind %q, which is not known", rule.ID, rule.Kind)
+	}
+	point := &points[0]
+	if rule.Point == "" {
+		point = nil
+	}
+	k, _, err := typ.Make(&rule.Settings, point, points)
+	return k, err
+}
+
+// boardTime reads the time of a row, which has no zone.
+func boardTime(s string) (time.Time, error) {
+	s = strings.Replace(strings.TrimSpace(s), "T", " ", 1)
+	at, err := time.Parse("2006-01-02 15:04:05", s)
+	if err != nil {
+		return at, fmt.Errorf("%q is no time such as 2026-03-01 08:00:00", s)
+	}
+	return at, nil
+}
+
+// boardReader reads the rows of a CSV file with a header.
+func boardReader(in io.Reader, comma rune) (*csv.Reader, []string, error) {
+	r := csv.NewReader(in)
+	r.Comma, r.ReuseRecord = comma, true
+	header, err := r.Read()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the header: %w", err)
+	}
+	for i := range header {
+		header[i] = strings.TrimSpace(strings.TrimPrefix(header[i], "\ufeff"))
+	}
+	return r, slices.Clone(header), nil
+}

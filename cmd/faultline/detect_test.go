@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// boardSignal is a signal with a day and a week in it, noise that repeats for ever, and a fault near the end.
+func boardSignal(from time.Time, scale, shift float64) (text string, fault int) {
+	var b strings.Builder
+	b.WriteString("timestamp,value\n")
+	noise := uint64(1)
+	const rows = 4000
+	fault = 3400
+	for i := range rows {
+		at := from.Add(time.Duration(i) * 5 * time.Minute)
+		noise = noise*6364136223846793005 + 1442695040888963407
+		v := 50 + 20*math.Sin(float64(i)/288*2*math.Pi) + float64(noise>>40)/float64(1<<23)
+		if i >= fault && i < fault+100 {
+			v += 35
+		}
+		fmt.Fprintf(&b, "%s,%s\n", at.Format("2006-01-02 15:04:05"), strconv.FormatFloat(v*scale+shift, 'g', 12, 64))
+	}
+	return b.String(), fault
+}
+
+// board runs a board over files and gives the answers.
+func runTestBoard(t *testing.T, name string, files map[string]string) (answers map[string][][]string, said string) {
+	t.Helper()
+	in, out := t.TempDir(), filepath.Join(t.TempDir(), "answers")
+	for file, text := range files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(in, file)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(in, file), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var said1, errOut bytes.Buffer
+	if err := dispatch(t.Context(), []string{"detect", "-board", name, "-in", in, "-out", out}, &said1, &errOut); err != nil {
+		t.Fatalf("%v\n%s", err, errOut.String())
+	}
+	answers = map[string][][]string{}
+	for file := range files {
+		f, err := os.Open(filepath.Join(out, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(f).ReadAll()
+		f.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers[file] = rows
+	}
+	return answers, said1.String()
+}
+
+// One row of answer for each of data, a ticket at the fault and hardly another; the same for a copy with
+// another name, other units and other dates.
+func TestDetectNAB(t *testing.T) {
+	plain, fault := boardSignal(time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC), 1, 0)
+	masked, _ := boardSignal(time.Date(1999, 7, 12, 0, 0, 0, 0, time.UTC), 0.02, -7)
+	answers, said := runTestBoard(t, "nab", map[string]string{"made/up.csv": plain, "z.csv": masked})
+	if !strings.Contains(said, "8000 rows in 2 files") {
+		t.Errorf("it said %q", said)
+	}
+	tickets := map[string][]int{}
+	for file, rows := range answers {
+		if len(rows) != 4001 || strings.Join(rows[0], ",") != "timestamp,anomaly_score" {
+			t.Fatalf("%s: %d rows, header %q", file, len(rows), rows[0])
+		}
+		for i, row := range rows[1:] {
+			if score, err := strconv.ParseFloat(row[1], 64); err != nil || score < 0 {
+				t.Fatalf("%s: row %d: %q", file, i, row)
+			} else if score > 0 {
+				tickets[file] = append(tickets[file], i)
+			}
+		}
+	}
+	found := tickets["made/up.csv"]
+	late := 0
+	for _, i := range found {
+		if i >= fault && i < fault+10 {
+			late++
+		}
+	}
+	if late == 0 || len(found) > 6 {
+		t.Errorf("the fault is at row %d; tickets at %v", fault, found)
+	}
+	if fmt.Sprint(found) != fmt.Sprint(tickets["z.csv"]) {
+		t.Errorf("tickets at %v, in the masked copy at %v", found, tickets["z.csv"])
+	}
+}
+
+func TestDetectMistakes(t *testing.T) {
+	in := t.TempDir()
+	if err := os.WriteFile(filepath.Join(in, "a.csv"), []byte("timestamp,value\nyesterday,1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, want string }{
+		{"-board nab", "usage"},
+		{"-board chess -in x -out y", "usage"},
+		{"-board nab -in " + t.TempDir() + " -out y", "holds no CSV files"},
+		{"-board nab -in " + in + " -out " + t.TempDir(), `a.csv: line 2: "yesterday" is no time`},
+		{"-board nab -in " + in + " -out " + t.TempDir() + " -rule " + filepath.Join(in, "a.csv"), "nab.yaml"},
+	} {
+		var out, errOut bytes.Buffer
+		err := dispatch(t.Context(), append([]string{"detect"}, strings.Fields(c.args)...), &out, &errOut)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("detect %s: got %v, want %q", c.args, err, c.want)
+		}
+	}
+}
