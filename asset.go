@@ -64,6 +64,26 @@ type Asset struct {
 	Purchased    time.Time   `json:"purchased,omitzero"`
 	Delivered    time.Time   `json:"delivered,omitzero"`
 	Commissioned time.Time   `json:"commissioned,omitzero"`
+	Accepted     time.Time   `json:"accepted,omitzero"`
+	Firmware     string      `json:"firmware,omitempty"`
+
+	Warranty  *WarrantyTerm `json:"warranty,omitempty"`  // agreed for this serial number; nil: the product's
+	Statutory *Confirmation `json:"statutory,omitempty"` // what a person said of the region's longer term; nil: not asked yet
+	Documents []Document    `json:"documents,omitempty"`
+}
+
+// Confirmation is a person's word on something that software must not decide.
+type Confirmation struct {
+	Confirmed bool      `json:"confirmed"`
+	By        string    `json:"by"`
+	At        time.Time `json:"at"`
+}
+
+// Document of an asset, such as a proof of purchase or a manual.
+type Document struct {
+	Kind string `json:"kind"` // "proof_of_purchase", "manual" or another word
+	Name string `json:"name"`
+	Ref  string `json:"ref"` // where it is: an attachment's id, an address or a shelf
 }
 
 // Point is one measured quantity of an asset.

@@ -19,7 +19,7 @@ type Evaluation struct {
 }
 
 // Evaluate sums up the tickets received from since on, as they stand at now.
-func Evaluate(tickets []Ticket, since time.Time, g Targets, now time.Time) (e Evaluation) {
+func Evaluate(tickets []Ticket, since time.Time, terms func(*Ticket) ServiceTerms, now time.Time) (e Evaluation) {
 	var responses, solutions time.Duration
 	answered := 0
 	for i := range tickets {
@@ -28,12 +28,14 @@ func Evaluate(tickets []Ticket, since time.Time, g Targets, now time.Time) (e Ev
 			continue
 		}
 		e.Received++
-		response, answer := t.Clocks(g, now)
-		tally(response, &e.ResponseMet, &e.ResponseMissed)
-		tally(answer, &e.AnswerMet, &e.AnswerMissed)
-		if !t.RespondedAt.IsZero() {
-			answered++
-			responses += t.RespondedAt.Sub(t.ReceivedAt)
+		clocks := t.Clocks(terms(t), now)
+		for i, c := range append(clocks.Earlier, clocks.Cycle) { // each reopening is judged too
+			tally(c.Response, &e.ResponseMet, &e.ResponseMissed)
+			tally(c.Answer, &e.AnswerMet, &e.AnswerMissed)
+			if i == 0 && !c.Response.Stopped.IsZero() {
+				answered++
+				responses += c.Response.Stopped.Sub(t.ReceivedAt)
+			}
 		}
 		if !t.ResolvedAt.IsZero() && (t.Status == StatusResolved || t.Status == StatusClosed) {
 			e.Solved++
@@ -51,9 +53,9 @@ func Evaluate(tickets []Ticket, since time.Time, g Targets, now time.Time) (e Ev
 
 func tally(c Clock, met, missed *int) {
 	switch c.State {
-	case "met":
+	case ClockMet:
 		*met++
-	case "missed", "overdue":
+	case ClockMissed, ClockOverdue:
 		*missed++
 	}
 }

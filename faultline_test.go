@@ -170,53 +170,8 @@ func TestReportGate(t *testing.T) {
 	}
 }
 
-// The plan's figures, worked out by hand.
-func TestClocks(t *testing.T) {
-	at := func(h, m int) time.Time { return t0.Add(time.Duration(h)*time.Hour + time.Duration(m)*time.Minute) }
-	for name, c := range map[string]struct {
-		ticket    Ticket
-		now       time.Time
-		due, due2 time.Time
-		state     string
-		state2    string
-	}{
-		"P1 fresh":           {Ticket{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: t0}, at(0, 1), at(1, 0), at(49, 0), "running", "running"},
-		"P1 at 75 %":         {Ticket{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: t0}, at(0, 45), at(1, 0), at(49, 0), "warning", "running"},
-		"P1 overdue":         {Ticket{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: t0}, at(1, 1), at(1, 0), at(49, 0), "overdue", "running"},
-		"P2 answered at 3 h": {Ticket{Kind: TicketManual, Priority: P2, Status: StatusTriaged, ReceivedAt: t0, RespondedAt: at(3, 0)}, at(4, 0), at(24, 0), at(51, 0), "met", "running"},
-		"P3 answered late":   {Ticket{Kind: TicketFault, Priority: P3, Status: StatusTriaged, ReceivedAt: t0, RespondedAt: at(30, 0)}, at(71, 0), at(24, 0), at(72, 0), "missed", "warning"},
-		"solution in time":   {Ticket{Kind: TicketFault, Priority: P4, Status: StatusResolved, ReceivedAt: t0, RespondedAt: at(1, 0), AnsweredAt: at(49, 0)}, at(500, 0), at(24, 0), at(49, 0), "met", "met"},
-		"inspection":         {Ticket{Kind: TicketInspection, ReceivedAt: t0}, at(500, 0), time.Time{}, time.Time{}, "none", "none"},
-		"ended stands still": {Ticket{Kind: TicketFault, Priority: P1, Status: StatusCancelled, ReceivedAt: t0, ClosedAt: at(0, 10)}, at(9, 0), at(1, 0), at(49, 0), "running", "running"},
-	} {
-		r, a := c.ticket.Clocks(DefaultTargets, c.now)
-		if !r.Due.Equal(c.due) || !a.Due.Equal(c.due2) || r.State != c.state || a.State != c.state2 {
-			t.Errorf("%s: response %+v, answer %+v", name, r, a)
-		}
-	}
-}
-
-func TestCoverage(t *testing.T) {
+func TestAddMonths(t *testing.T) {
 	day := func(s string) time.Time { d, _ := time.Parse(time.DateOnly, s); return d }
-	p := Position{Site: "north", Asset: Asset{Customer: "acme", ProductKind: "industrial", Commissioned: day("2024-01-31")}}
-	contract := Contract{ID: "C-1", Name: "Gold", Customer: "acme", From: day("2026-01-01"), Until: day("2026-07-01")}
-	for name, c := range map[string]struct {
-		position  Position
-		contracts []Contract
-		at        string
-		want      CoverageState
-	}{
-		"contract first":      {p, []Contract{contract}, "2026-06-30", InContract},
-		"its last day is out": {p, []Contract{contract}, "2026-07-01", InWarranty},
-		"warranty":            {p, nil, "2027-01-30", InWarranty},
-		"warranty over":       {p, nil, "2027-01-31", OutOfCoverage},
-		"no date":             {Position{Asset: Asset{ProductKind: "electronics"}}, nil, "2026-01-01", CoverageUnknown},
-		"nothing known":       {Position{}, []Contract{contract}, "2026-02-01", CoverageUnknown},
-	} {
-		if got := CoverageAt(&c.position, c.position.Asset.Customer, c.contracts, DefaultTerms, day(c.at)); got.State != c.want {
-			t.Errorf("%s: %+v, want %s", name, got, c.want)
-		}
-	}
 	for _, c := range [][3]string{{"2026-01-31", "1", "2026-02-28"}, {"2028-01-31", "1", "2028-02-29"}, {"2026-11-30", "3", "2027-02-28"}, {"2026-12-15", "1", "2027-01-15"}, {"2026-03-31", "-1", "2026-02-28"}} {
 		months := map[string]int{"1": 1, "3": 3, "-1": -1}[c[1]]
 		if got := AddMonths(day(c[0]), months).Format(time.DateOnly); got != c[2] {
@@ -238,21 +193,25 @@ func TestKeys(t *testing.T) {
 
 func TestEvaluate(t *testing.T) {
 	h := func(n float64) time.Time { return t0.Add(time.Duration(n * float64(time.Hour))) }
+	told := func(response, solution time.Time) []Turn {
+		return []Turn{{At: response, Kind: EventResponse}, {At: solution, Kind: EventSolution}}
+	}
+	service := func(*Ticket) ServiceTerms { return DefaultService }
 	tickets := []Ticket{
-		{Kind: TicketFault, Priority: P1, Status: StatusClosed, ReceivedAt: h(0), RespondedAt: h(0.5), AnsweredAt: h(4), ResolvedAt: h(4), ClosedAt: h(20)},
-		{Kind: TicketFault, Priority: P3, Status: StatusResolved, ReceivedAt: h(1), RespondedAt: h(26), AnsweredAt: h(72), ResolvedAt: h(73)}, // 25 h is late, 71 h after receiving is in time
-		{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: h(98)},                                                               // overdue
-		{Kind: TicketManual, Priority: P2, Status: StatusNew, ReceivedAt: h(99)},                                                              // running
+		{Kind: TicketFault, Priority: P1, Status: StatusClosed, ReceivedAt: h(0), Course: told(h(0.5), h(4)), ResolvedAt: h(4), ClosedAt: h(20)},
+		{Kind: TicketFault, Priority: P3, Status: StatusResolved, ReceivedAt: h(1), Course: told(h(26), h(72)), ResolvedAt: h(73)}, // 25 h is late, 71 h after receiving is in time
+		{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: h(98)},                                                    // overdue
+		{Kind: TicketManual, Priority: P2, Status: StatusNew, ReceivedAt: h(99)},                                                   // running
 		{Kind: TicketInspection, Status: StatusClosed, ReceivedAt: h(2), ResolvedAt: h(3)},
 		{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: h(3), Test: true},
 		{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: h(-1)},
 	}
-	got := Evaluate(tickets, t0, DefaultTargets, h(100))
+	got := Evaluate(tickets, t0, service, h(100))
 	want := Evaluation{Received: 5, Solved: 3, ResponseMet: 1, ResponseMissed: 2, AnswerMet: 2, AnswerMissed: 0, MeanResponse: 3600 * 25.5 / 2, MeanSolution: 3600 * 77.0 / 3}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if got := Evaluate(nil, t0, DefaultTargets, t0); got != (Evaluation{}) {
+	if got := Evaluate(nil, t0, service, t0); got != (Evaluation{}) {
 		t.Errorf("of nothing: %+v", got)
 	}
 }

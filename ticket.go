@@ -174,11 +174,14 @@ type Ticket struct {
 	Coverage    Coverage        `json:"coverage"` // snapshot at opening
 	Resolution  Resolution      `json:"resolution"`
 
+	// The contract in force when it was received: its clocks go by this version until somebody re-pins it.
+	Contract        string `json:"contract,omitempty"`
+	ContractVersion int    `json:"contract_version,omitempty"`
+	Course          []Turn `json:"course,omitempty"` // what its clocks are computed from, oldest first
+
 	EventAt     time.Time `json:"event_at"`    // when it was raised, in event time
 	ReceivedAt  time.Time `json:"received_at"` // starts the clocks
 	RecoveredAt time.Time `json:"recovered_at,omitzero"`
-	RespondedAt time.Time `json:"responded_at,omitzero"` // first message or call by a person to the customer
-	AnsweredAt  time.Time `json:"answered_at,omitzero"`  // solution or diagnosis sent
 	ResolvedAt  time.Time `json:"resolved_at,omitzero"`
 	ClosedAt    time.Time `json:"closed_at,omitzero"`
 	LastAlarmAt time.Time `json:"last_alarm_at,omitzero"`
@@ -275,6 +278,9 @@ const (
 	EventRepeated  = "repeated"
 	EventRecovered = "recovered"
 	EventPriority  = "priority"
+	EventPromise   = "promise"  // the customer was told to expect the solution at To (RFC 3339)
+	EventReceived  = "received" // its beginning was corrected, From one time To another
+	EventContract  = "contract" // its clocks go by another contract, or another version of it: ID@version
 	EventAssigned  = "assigned"
 )
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -29,7 +30,9 @@ const rulesTime = 30 * time.Second
 type contents struct {
 	sites     []faultline.Site
 	positions []faultline.Position
-	contracts []faultline.Contract
+	contracts []faultline.Contract // newest versions
+	versions  map[contractVersion]*faultline.Contract
+	calendars map[string]*faultline.Calendar
 	site      map[string]*faultline.Site
 	position  map[place]*faultline.Position
 	families  map[place]map[string]string // of the rules that watch a position
@@ -40,7 +43,7 @@ func (b *book) open(ctx context.Context) (contents, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now := b.now(); b.read.IsZero() || now.Sub(b.read) >= bookTime {
-		c := contents{site: map[string]*faultline.Site{}, position: map[place]*faultline.Position{}}
+		c := contents{versions: map[contractVersion]*faultline.Contract{}, calendars: map[string]*faultline.Calendar{}, site: map[string]*faultline.Site{}, position: map[place]*faultline.Position{}}
 		var err error
 		if c.sites, err = b.store.Sites(ctx); err != nil {
 			return contents{}, err
@@ -48,7 +51,7 @@ func (b *book) open(ctx context.Context) (contents, error) {
 		if c.positions, err = b.store.Positions(ctx); err != nil {
 			return contents{}, err
 		}
-		if c.contracts, err = b.store.Contracts(ctx); err != nil {
+		if err = b.openContracts(ctx, &c); err != nil {
 			return contents{}, err
 		}
 		for i := range c.sites {
@@ -93,9 +96,47 @@ func (b *book) positions(ctx context.Context) ([]faultline.Position, error) {
 
 // coverage of a position's asset at a moment.
 func (c *contents) coverage(p *faultline.Position, at time.Time) faultline.Coverage {
-	customer := p.Asset.Customer
-	if s := c.site[p.Site]; customer == "" && s != nil {
-		customer = s.Customer
+	f := faultline.CoverageFacts{Position: p, Customer: p.Asset.Customer, Contracts: c.contracts, Terms: faultline.DefaultTerms}
+	if s := c.site[p.Site]; s != nil {
+		f.Customer, f.Region = cmp.Or(f.Customer, s.Customer), s.Region
 	}
-	return faultline.CoverageAt(p, customer, c.contracts, faultline.DefaultTerms, at)
+	return f.At(at)
+}
+
+// contractVersion names a version of a contract.
+type contractVersion struct {
+	id      string
+	version int
+}
+
+func (b *book) openContracts(ctx context.Context, c *contents) error {
+	versions, err := b.store.ContractVersions(ctx)
+	if err != nil {
+		return err
+	}
+	calendars, err := b.store.Calendars(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range versions {
+		v := &versions[i]
+		c.versions[contractVersion{v.ID, v.Version}] = v
+		if n := len(c.contracts); n > 0 && c.contracts[n-1].ID == v.ID {
+			c.contracts[n-1] = *v // they come oldest first
+		} else {
+			c.contracts = append(c.contracts, *v)
+		}
+	}
+	for i := range calendars {
+		c.calendars[calendars[i].ID] = &calendars[i]
+	}
+	return nil
+}
+
+// service gives the terms that a ticket's clocks go by: those of the contract version pinned on it.
+func (c *contents) service(t *faultline.Ticket) faultline.ServiceTerms {
+	if k := c.versions[contractVersion{t.Contract, t.ContractVersion}]; k != nil {
+		return k.Terms(c.calendars[k.Calendar])
+	}
+	return faultline.DefaultService
 }

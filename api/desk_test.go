@@ -67,7 +67,7 @@ func TestTicketFromNewToClosedByForms(t *testing.T) {
 
 	k, err := f.store.Ticket(t.Context(), "T-000001")
 	must(t, err)
-	if k.Status != faultline.StatusClosed || !k.RespondedAt.Equal(noon) || !k.AnsweredAt.Equal(noon) || k.Resolution.Cause != "grease <interval> too long" {
+	if k.Status != faultline.StatusClosed || !responded(&k).Equal(noon) || !solutionSent(&k).Equal(noon) || k.Resolution.Cause != "grease <interval> too long" {
 		t.Errorf("%+v", k)
 	}
 	events, err := f.store.TicketEvents(t.Context(), k.ID)
@@ -332,7 +332,7 @@ func TestReportOfUnsolvedWork(t *testing.T) {
 	}
 	k, err := f.store.Ticket(t.Context(), "T-000001")
 	must(t, err)
-	if k.Status != faultline.StatusTriaged || k.Assignee != "Ben" || !k.Resolution.NextAt.Equal(time.Date(2026, 3, 20, 23, 59, 59, 0, time.UTC)) || !k.AnsweredAt.Equal(noon) {
+	if k.Status != faultline.StatusTriaged || k.Assignee != "Ben" || !k.Resolution.NextAt.Equal(time.Date(2026, 3, 20, 23, 59, 59, 0, time.UTC)) || !solutionSent(&k).Equal(noon) {
 		t.Errorf("%+v", k)
 	}
 	body := f.get(page).body

@@ -26,6 +26,10 @@ type DeskFigures struct {
 func (s *Server) evaluate(ctx context.Context, now time.Time) (DeskFigures, error) {
 	e := DeskFigures{Since: now.AddDate(0, 0, -evaluatedDays)}
 	no, yes := false, true
+	b, err := s.book.open(ctx)
+	if err != nil {
+		return e, err
+	}
 	for _, part := range []struct {
 		madeUp *bool
 		to     *faultline.Evaluation
@@ -34,7 +38,7 @@ func (s *Server) evaluate(ctx context.Context, now time.Time) (DeskFigures, erro
 		if err != nil {
 			return e, err
 		}
-		*part.to = faultline.Evaluate(list, e.Since, faultline.DefaultTargets, now)
+		*part.to = faultline.Evaluate(list, e.Since, b.service, now)
 		e.Partial = e.Partial || total > len(list)
 	}
 	return e, nil

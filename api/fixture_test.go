@@ -273,7 +273,7 @@ func (f *fixture) populate(t testing.TB) {
 	f.addTicket(t, faultline.Ticket{ID: "inspection-1", Kind: faultline.TicketInspection, Status: faultline.StatusInProgress, Priority: faultline.P3, Urgency: 1, Site: "plant-3", Position: "P-101", Plan: "pump-2000h", Cycle: 4, Keys: []string{"plant-3|P-101|pump-2000h|4"},
 		Title: "2000 h service of P-101", Text: "8 004 running hours: 2000 h service is due", Suggest: "on_site", Maintenance: faultline.Predetermined, ReceivedAt: now.Add(-26 * time.Hour), Count: 1}, nil, nil)
 	f.addTicket(t, faultline.Ticket{ID: "old-1", Kind: faultline.TicketFault, Status: faultline.StatusClosed, Priority: faultline.P2, Urgency: 2, Site: "clinic", Position: "U-1", Rule: "battery", FailureMode: "battery_worn", Title: "Battery capacity low", MadeUp: true,
-		ReceivedAt: now.AddDate(0, 0, -9), RespondedAt: now.AddDate(0, 0, -9).Add(time.Hour), AnsweredAt: now.AddDate(0, 0, -8), ResolvedAt: now.AddDate(0, 0, -8), ClosedAt: now.AddDate(0, 0, -8), Resolution: faultline.Resolution{Outcome: "solved", Cause: "age", Words: "New batteries"}, Count: 1}, nil, nil)
+		ReceivedAt: now.AddDate(0, 0, -9), Course: []faultline.Turn{{At: now.AddDate(0, 0, -9).Add(time.Hour), Kind: faultline.EventResponse}, {At: now.AddDate(0, 0, -8), Kind: faultline.EventSolution}}, ResolvedAt: now.AddDate(0, 0, -8), ClosedAt: now.AddDate(0, 0, -8), Resolution: faultline.Resolution{Outcome: "solved", Cause: "age", Words: "New batteries"}, Count: 1}, nil, nil)
 
 	for _, a := range []faultline.Alarm{
 		{Site: "plant-3", Position: "P-101", Rule: "bearing-temperature", RuleVersion: 3, Title: "Bearing temperature high", Active: true, Severity: faultline.SeverityCritical, Why: rise.Why, RaisedAt: rise.At, Count: 1, Ticket: "fault-1"},

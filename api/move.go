@@ -98,7 +98,7 @@ func (m *Move) apply(t *faultline.Ticket, by string, at time.Time, normal bool) 
 		}
 		t.Resolution, t.ResolvedAt = r, at
 		// The words for the customer are the solution: they stop the clocks that still run.
-		events = append(events, tell(t, faultline.EventSolution, r.Words, by, at))
+		events = append(events, tell(faultline.EventSolution, r.Words, by, at))
 	case faultline.StatusInProgress:
 		if from == faultline.StatusResolved { // reopened: it must pass the gate again; its history keeps what was said
 			t.Resolution, t.ResolvedAt = faultline.Resolution{}, time.Time{}
@@ -140,7 +140,7 @@ func (m *Move) report(t *faultline.Ticket, by string, at time.Time) ([]faultline
 	}
 	event := faultline.TicketEvent{At: at, By: by, Kind: faultline.EventMoved, From: string(t.Status), To: string(m.To), Text: text}
 	t.Resolution, t.Assignee, t.Status, t.WaitingFrom = r, strings.TrimSpace(r.Owner), m.To, ""
-	return []faultline.TicketEvent{event, tell(t, faultline.EventDiagnosis, r.Words, by, at)}, nil
+	return []faultline.TicketEvent{event, tell(faultline.EventDiagnosis, r.Words, by, at)}, nil
 }
 
 // sentence without its full stop, to stand in another.
@@ -164,14 +164,8 @@ func (m *Move) words() string {
 	return s
 }
 
-// tell stamps what a message to the customer stops, and gives its line for the history.
-func tell(t *faultline.Ticket, kind, text, by string, at time.Time) faultline.TicketEvent {
-	if t.RespondedAt.IsZero() {
-		t.RespondedAt = at
-	}
-	if kind != faultline.EventResponse && t.AnsweredAt.IsZero() {
-		t.AnsweredAt = at
-	}
+// tell gives the line that a message to the customer leaves in the history: it stops clocks.
+func tell(kind, text, by string, at time.Time) faultline.TicketEvent {
 	return faultline.TicketEvent{At: at, By: by, Kind: kind, Text: strings.TrimSpace(text)}
 }
 
@@ -191,9 +185,9 @@ func (m *Comment) check() error {
 	return checkText("text", m.Text, 1, maxText)
 }
 
-func (m *Comment) apply(t *faultline.Ticket, by string, at time.Time) []faultline.TicketEvent {
+func (m *Comment) apply(by string, at time.Time) []faultline.TicketEvent {
 	if m.Kind == faultline.EventComment {
 		return []faultline.TicketEvent{{At: at, By: by, Kind: m.Kind, Text: strings.TrimSpace(m.Text)}}
 	}
-	return []faultline.TicketEvent{tell(t, m.Kind, m.Text, by, at)}
+	return []faultline.TicketEvent{tell(m.Kind, m.Text, by, at)}
 }

@@ -28,7 +28,8 @@ func TestMoves(t *testing.T) {
 	reopened := fault(faultline.StatusResolved)
 	reopened.Resolution, reopened.ResolvedAt = solved, noon.Add(-time.Minute)
 	answered := fault(faultline.StatusInProgress)
-	answered.RespondedAt, answered.AnsweredAt = noon.Add(-30*time.Minute), noon.Add(-20*time.Minute)
+	answered.Note(faultline.TicketEvent{At: noon.Add(-30 * time.Minute), Kind: faultline.EventResponse})
+	answered.Note(faultline.TicketEvent{At: noon.Add(-20 * time.Minute), Kind: faultline.EventSolution})
 
 	for _, c := range []struct {
 		name   string
@@ -40,7 +41,7 @@ func TestMoves(t *testing.T) {
 		check  func(*faultline.Ticket) bool
 	}{
 		{name: "triage stops no clock", t: fault(faultline.StatusNew), m: Move{To: "triaged", Text: " remote "}, events: "moved:remote",
-			check: func(t *faultline.Ticket) bool { return t.Status == "triaged" && t.RespondedAt.IsZero() }},
+			check: func(t *faultline.Ticket) bool { return t.Status == "triaged" && responded(t).IsZero() }},
 		{name: "not straight to closed", t: fault(faultline.StatusNew), m: Move{To: "closed"}, says: "allowed: triaged, waiting_customer, cancelled"},
 		{name: "nothing leads on from closed", t: fault(faultline.StatusClosed), m: Move{To: "in_progress"}, says: "no move leads on"},
 		{name: "waiting remembers where from", t: fault(faultline.StatusTriaged), m: Move{To: "waiting_customer"}, events: "moved:",
@@ -52,7 +53,7 @@ func TestMoves(t *testing.T) {
 		{name: "not while its condition is bad", t: fault(faultline.StatusInProgress), m: Move{To: "resolved", Resolution: &solved}, ill: true, says: "normal_reason"},
 		{name: "resolved: the words are the solution", t: fault(faultline.StatusInProgress), m: Move{To: "resolved", Resolution: &solved}, events: "moved:,solution_sent:New bearing fitted.",
 			check: func(t *faultline.Ticket) bool {
-				return t.ResolvedAt.Equal(noon) && t.AnsweredAt.Equal(noon) && t.RespondedAt.Equal(noon) && t.Resolution.FailureMode == "wear" && t.Resolution.Detection == "rule r" && t.ClosedAt.IsZero()
+				return t.ResolvedAt.Equal(noon) && solutionSent(t).Equal(noon) && responded(t).Equal(noon) && t.Resolution.FailureMode == "wear" && t.Resolution.Detection == "rule r" && t.ClosedAt.IsZero()
 			}},
 		{name: "back to triage needs a report", t: fault(faultline.StatusInProgress), m: Move{To: "triaged"}, says: "outcome: partial or not_solved"},
 		{name: "with a date to come", t: fault(faultline.StatusInProgress), m: Move{To: "triaged", Resolution: &yesterday}, says: "next_at: a time to come"},
@@ -61,10 +62,10 @@ func TestMoves(t *testing.T) {
 		{name: "reported: the words are a diagnosis", t: fault(faultline.StatusInProgress), m: Move{To: "triaged", Resolution: &report, Text: "keys at the gate"}, ill: true,
 			events: "moved:Partly solved. Cause: bearing worn. Next: replace the bearing. By: Ben, until 15 Mar 2026. keys at the gate,diagnosis_sent:It runs at half load.",
 			check: func(t *faultline.Ticket) bool {
-				return t.Status == "triaged" && t.Resolution.Outcome == "partial" && t.Assignee == "Ben" && t.AnsweredAt.Equal(noon) && t.RespondedAt.Equal(noon) && t.ResolvedAt.IsZero()
+				return t.Status == "triaged" && t.Resolution.Outcome == "partial" && t.Assignee == "Ben" && solutionSent(t).Equal(noon) && responded(t).Equal(noon) && t.ResolvedAt.IsZero()
 			}},
 		{name: "clocks stop once", t: answered, m: Move{To: "resolved", Resolution: &solved}, events: "moved:,solution_sent:New bearing fitted.",
-			check: func(t *faultline.Ticket) bool { return t.AnsweredAt.Equal(noon.Add(-20 * time.Minute)) }},
+			check: func(t *faultline.Ticket) bool { return solutionSent(t).Equal(noon.Add(-20 * time.Minute)) }},
 		{name: "inspection without its jobs", t: inspection, m: Move{To: "resolved", Resolution: &faultline.Resolution{Outcome: "solved", Words: "x"}}, says: "jobs_done"},
 		{name: "inspection", t: inspection, m: Move{To: "resolved", Resolution: &jobs}, events: "moved:,solution_sent:Done."},
 		{name: "reopened: through the gate again", t: reopened, m: Move{To: "in_progress", Text: "noise is back"}, events: "moved:noise is back",
@@ -78,6 +79,9 @@ func TestMoves(t *testing.T) {
 		var events []faultline.TicketEvent
 		if err == nil {
 			events, err = c.m.apply(&c.t, "anna", noon, !c.ill)
+		}
+		for i := range events {
+			c.t.Note(events[i])
 		}
 		if c.says != "" {
 			var r *refusal
@@ -119,8 +123,11 @@ func TestComments(t *testing.T) {
 			t.Errorf("%+v: %v", c.m, err)
 			continue
 		}
-		e := c.m.apply(&k, "anna", noon)
-		if k.RespondedAt.IsZero() == c.responded || k.AnsweredAt.IsZero() == c.answered || len(e) != 1 || e[0].Kind != c.kind {
+		e := c.m.apply("anna", noon)
+		for i := range e {
+			k.Note(e[i])
+		}
+		if responded(&k).IsZero() == c.responded || solutionSent(&k).IsZero() == c.answered || len(e) != 1 || e[0].Kind != c.kind {
 			t.Errorf("%+v: %+v %+v", c.m, e, k)
 		}
 	}
@@ -140,4 +147,12 @@ func TestNormal(t *testing.T) {
 	if !normal(&k, nil) {
 		t.Error("nothing measured raised it")
 	}
+}
+
+func responded(t *faultline.Ticket) time.Time {
+	return t.Clocks(faultline.DefaultService, noon).Response.Stopped
+}
+
+func solutionSent(t *faultline.Ticket) time.Time {
+	return t.Clocks(faultline.DefaultService, noon).Answer.Stopped
 }

@@ -37,7 +37,7 @@ func (s *Server) overviewPage(c *call) (any, error) {
 	v := console.Overview{Tickets: len(f.tickets), Hidden: max(0, len(assets)-shownAssets)}
 	v.Tiles = []console.Tile{assetTile(assets), alarmTile(f), ticketTile(f), deskTile(&desk), s.dataTile(c.now, &ledger)}
 
-	byNeed(f.tickets, c.now)
+	byNeed(f.tickets, &f.contents, c.now)
 	v.Next = m.tickets(f.tickets[:min(len(f.tickets), shownTickets)])
 	if s.demo {
 		if v.Guide, err = s.guide(c, f); err != nil {
@@ -62,13 +62,10 @@ func (s *Server) overviewPage(c *call) (any, error) {
 }
 
 // byNeed sorts tickets: priority first, then what is due next; those waiting for their closing last.
-func byNeed(list []faultline.Ticket, now time.Time) {
+func byNeed(list []faultline.Ticket, b *contents, now time.Time) {
 	due := func(t *faultline.Ticket) time.Time {
-		response, answer := t.Clocks(faultline.DefaultTargets, now)
-		for _, k := range []faultline.Clock{response, answer} {
-			if k.Stopped.IsZero() && !k.Due.IsZero() {
-				return k.Due
-			}
+		if k := t.Clocks(b.service(t), now).Next(); !k.Due.IsZero() {
+			return k.Due
 		}
 		return now.Add(100 * 365 * 24 * time.Hour)
 	}
@@ -148,18 +145,11 @@ func ticketTile(f *fleet) console.Tile {
 		}
 		n++
 		counts[k.Priority]++
-		response, answer := k.Clocks(faultline.DefaultTargets, f.now)
-		for _, c := range []faultline.Clock{response, answer} {
-			if c.State == "overdue" {
-				overdue++
-				break
-			}
-			if c.Stopped.IsZero() && !c.Due.IsZero() {
-				if next.IsZero() || c.Due.Before(next) {
-					next, number = c.Due, k.Number
-				}
-				break
-			}
+		switch c := k.Clocks(f.service(k), f.now).Next(); {
+		case c.State == faultline.ClockOverdue:
+			overdue++
+		case !c.Due.IsZero() && (next.IsZero() || c.Due.Before(next)):
+			next, number = c.Due, k.Number
 		}
 	}
 	t.Figure = strconv.Itoa(n)
@@ -228,7 +218,7 @@ func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 	steps := []console.Step{
 		{Text: console.Text("A fault has raised ticket %s: open it and look at its picture", fault.Number), Href: href, Done: begun || acked || fault.Status != faultline.StatusNew},
 		{Text: console.Text("Acknowledge its alarms"), Href: href + "#do", Done: acked},
-		{Text: console.Text("Tell the customer: this stops the response clock"), Href: href + "#history", Done: !fault.RespondedAt.IsZero()},
+		{Text: console.Text("Tell the customer: this stops the response clock"), Href: href + "#history", Done: !fault.Clocks(faultline.DefaultService, c.now).Response.Stopped.IsZero()},
 		{Text: console.Text("Triage it, then begin the repair"), Href: href + "#do", Done: begun},
 		{Text: console.Text("Resolve it: say what was found, tested and told"), Href: href + "#do", Done: ended},
 		{Text: console.Text("Close it, as confirmed by the customer"), Href: href + "#do", Done: past(faultline.StatusClosed)},

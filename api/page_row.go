@@ -104,8 +104,8 @@ func (m *rows) ticket(t *faultline.Ticket) console.TicketRow {
 
 // nextDue is the first clock that still runs.
 func (m *rows) nextDue(t *faultline.Ticket) *console.Due {
-	response, answer := t.Clocks(faultline.DefaultTargets, m.Now)
-	for _, d := range []*console.Due{m.Due("response", t.ReceivedAt, response), m.Due("solution", t.ReceivedAt, answer)} {
+	c := t.Clocks(m.service(t), m.Now)
+	for _, d := range []*console.Due{m.Due("response", c.Response), m.Due("solution", c.Answer), m.Due("promise", c.Promise), m.Due("update", c.Update)} {
 		if d != nil && d.Stopped == (console.Moment{}) {
 			return d
 		}

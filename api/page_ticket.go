@@ -127,8 +127,8 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 			v.Unacked++
 		}
 	}
-	response, answer := t.Clocks(faultline.DefaultTargets, c.now)
-	for _, d := range []*console.Due{m.Due("First response", t.ReceivedAt, response), m.Due("Solution or diagnosis", t.ReceivedAt, answer)} {
+	k := t.Clocks(b.service(&t), c.now)
+	for _, d := range []*console.Due{m.Due("First response", k.Response), m.Due("Solution or diagnosis", k.Answer), m.Due("Promised solution", k.Promise), m.Due("Next update to the customer", k.Update)} {
 		if d != nil {
 			v.Clocks = append(v.Clocks, d)
 		}

@@ -25,6 +25,8 @@ type registry interface {
 	Sites(context.Context) ([]faultline.Site, error)
 	Positions(context.Context) ([]faultline.Position, error)
 	Contracts(context.Context) ([]faultline.Contract, error)
+	ContractVersions(context.Context) ([]faultline.Contract, error) // by id, the oldest first
+	Calendars(context.Context) ([]faultline.Calendar, error)
 	Gateways(context.Context) ([]faultline.Gateway, error)
 }
 

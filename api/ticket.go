@@ -22,9 +22,13 @@ func (s *Server) listTickets(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	b, err := s.book.open(c.Request.Context())
+	if err != nil {
+		return nil, err
+	}
 	out := make([]Ticket, len(rows))
 	for i := range rows {
-		out[i] = viewTicket(rows[i], c.now)
+		out[i] = viewTicket(rows[i], b.service(&rows[i]), c.now)
 	}
 	return cut(out, total, f.Limit, f.Offset), nil
 }
@@ -64,7 +68,16 @@ func (s *Server) getTicket(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return viewTicket(t, c.now), nil
+	return s.view(c, t)
+}
+
+// view is the ticket with its clocks.
+func (s *Server) view(c *call, t faultline.Ticket) (Ticket, error) {
+	b, err := s.book.open(c.Request.Context())
+	if err != nil {
+		return Ticket{}, err
+	}
+	return viewTicket(t, b.service(&t), c.now), nil
 }
 
 func (s *Server) listTicketEvents(c *call) (any, error) {
@@ -167,7 +180,10 @@ func (s *Server) move(c *call, m *Move) (Ticket, bool, error) {
 		return Ticket{}, false, err
 	}
 	s.tellChange(&changed, c, "moved to "+string(changed.Status))
-	v := viewTicket(changed, c.now)
+	v, err := s.view(c, changed)
+	if err != nil {
+		return Ticket{}, false, err
+	}
 	notes, isPending := s.serviced(c, &changed)
 	v.Notes = notes
 	return v, isPending, nil
@@ -229,13 +245,13 @@ func (s *Server) comment(c *call, m *Comment) (Ticket, error) {
 		return Ticket{}, err
 	}
 	t, err := s.store.ChangeTicket(c.Request.Context(), c.Param("id"), m.Version, func(t *faultline.Ticket) ([]faultline.TicketEvent, error) {
-		return m.apply(t, c.by, c.now), nil
+		return m.apply(c.by, c.now), nil
 	})
 	if err != nil {
 		return Ticket{}, err
 	}
 	s.tellChange(&t, c, "commented")
-	return viewTicket(t, c.now), nil
+	return s.view(c, t)
 }
 
 func (s *Server) postComment(c *call) (any, error) {

@@ -111,18 +111,17 @@ type Alarm struct {
 // Ticket is a ticket with its clocks and what may be done with it.
 type Ticket struct {
 	faultline.Ticket
-	Response faultline.Clock    `json:"response_clock"`
-	Answer   faultline.Clock    `json:"answer_clock" about:"solution or diagnosis"`
-	Moves    []faultline.Status `json:"moves" about:"where it may go"`
-	Notes    []string           `json:"notes,omitempty" about:"what else was done, or is still to come"`
+	Clocks faultline.Clocks   `json:"clocks"`
+	Moves  []faultline.Status `json:"moves" about:"where it may go"`
+	Notes  []string           `json:"notes,omitempty" about:"what else was done, or is still to come"`
 }
 
-func viewTicket(t faultline.Ticket, now time.Time) Ticket {
+func viewTicket(t faultline.Ticket, terms faultline.ServiceTerms, now time.Time) Ticket {
 	v := Ticket{Ticket: t, Moves: t.Moves()}
 	if v.Moves == nil {
 		v.Moves = []faultline.Status{}
 	}
-	v.Response, v.Answer = t.Clocks(faultline.DefaultTargets, now)
+	v.Clocks = t.Clocks(terms, now)
 	return v
 }
 

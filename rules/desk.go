@@ -255,8 +255,8 @@ func (d *desk) rose(e *effect, a *faultline.Alarm) error {
 	if err != nil || !ok {
 		return err
 	}
-	rise := d.raisePriority(e, &t, e.rule.rule.urgency(a.Severity))
-	return d.update(&t, faultline.EventComment, "alarm "+a.Rule+" rose to "+a.Severity.String()+": "+a.Why, rise)
+	rose := d.raisePriority(e, &t, e.rule.rule.urgency(a.Severity))
+	return d.update(&t, faultline.EventComment, "alarm "+a.Rule+" rose to "+a.Severity.String()+": "+a.Why, rose)
 }
 
 // returned stamps the ticket when the last of its alarms is normal again.
@@ -284,7 +284,7 @@ func (d *desk) returned(a *faultline.Alarm, at time.Time) error {
 	if d.mayComment(&t) {
 		text = "the condition is normal again; alarm " + a.Rule + " cleared"
 	}
-	return d.update(&t, faultline.EventRecovered, text, "")
+	return d.update(&t, faultline.EventRecovered, text, rise{})
 }
 
 // note adds a comment to the alarm's ticket.
@@ -293,7 +293,7 @@ func (d *desk) note(a *faultline.Alarm, text string) error {
 	if err != nil || !ok {
 		return err
 	}
-	return d.update(&t, faultline.EventComment, text, "")
+	return d.update(&t, faultline.EventComment, text, rise{})
 }
 
 func (d *desk) tell(topic, id, site, position, text string) {

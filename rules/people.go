@@ -136,7 +136,7 @@ func (d *desk) muted(e *effect, a *faultline.Alarm) error {
 	case faultline.TransitionRaised:
 		t.RecoveredAt = time.Time{}
 	case faultline.TransitionRose:
-		return d.update(&t, faultline.EventComment, "alarm "+a.Rule+" rose to "+a.Severity.String()+" while it is "+hidden(a)+": "+a.Why, "")
+		return d.update(&t, faultline.EventComment, "alarm "+a.Rule+" rose to "+a.Severity.String()+" while it is "+hidden(a)+": "+a.Why, rise{})
 	default:
 		return nil
 	}
@@ -144,7 +144,7 @@ func (d *desk) muted(e *effect, a *faultline.Alarm) error {
 	if d.mayComment(&t) {
 		text = "alarm " + a.Rule + " came again while it is " + hidden(a) + ": " + a.Why
 	}
-	return d.update(&t, faultline.EventComment, text, "")
+	return d.update(&t, faultline.EventComment, text, rise{})
 }
 
 // hidden says why an alarm is kept from people.

@@ -77,7 +77,7 @@ func (d *desk) due(e *effect, a *faultline.Alarm) error {
 	t.Urgency = e.rule.rule.urgency(a.Severity)
 	t.Priority = faultline.PriorityOf(p.Asset.Criticality, t.Urgency)
 	t.ReceivedAt, t.LastAlarmAt, t.Late = d.now, a.RaisedAt, e.late
-	t.Coverage = d.world.coverage(p, d.now)
+	d.world.cover(&t, p, d.now)
 	switch err := d.create(e, a, &t, "inspection"); {
 	case errors.Is(err, faultline.ErrConflict): // the ticket of this cycle is there
 		return nil

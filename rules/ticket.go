@@ -15,8 +15,9 @@ func (d *desk) draft(e *effect, a *faultline.Alarm, urgency int) faultline.Ticke
 		Site: a.Site, Position: a.Position, Serial: p.Asset.Serial, Urgency: urgency,
 		Priority: faultline.PriorityOf(d.criticality(e.unit), urgency), Rule: a.Rule, RuleVersion: a.RuleVersion,
 		Title: a.Position + ": " + a.Title, Text: sentence(a.Why), EventAt: a.RaisedAt, ReceivedAt: d.now, LastAlarmAt: a.RaisedAt,
-		Count: 1, Coverage: d.world.coverage(p, d.now),
+		Count: 1,
 	}
+	d.world.cover(&t, p, d.now)
 	if e.unit.gateway {
 		t.Position, t.Title = "", "Gateway "+a.Position+": "+a.Title
 	}
@@ -70,21 +71,21 @@ func (d *desk) prove(e *effect, t *faultline.Ticket) error {
 
 func (d *desk) repeat(e *effect, a *faultline.Alarm, t *faultline.Ticket, urgency int) error {
 	d.again(a, t)
-	rise := d.raisePriority(e, t, urgency)
+	rose := d.raisePriority(e, t, urgency)
 	text := ""
-	if rise == "" && d.mayComment(t) {
+	if rose == (rise{}) && d.mayComment(t) {
 		text = fmt.Sprintf("alarm %s again, %d times so far: %s", a.Rule, a.Count, a.Why)
 	}
 	d.out.counts["repeated"]++
-	return d.update(t, faultline.EventRepeated, text, rise)
+	return d.update(t, faultline.EventRepeated, text, rose)
 }
 
 func (d *desk) join(e *effect, a *faultline.Alarm, t *faultline.Ticket, key string, urgency int, text string) error {
 	t.Keys = append(t.Keys, key)
 	d.again(a, t)
-	rise := d.raisePriority(e, t, urgency)
+	rose := d.raisePriority(e, t, urgency)
 	d.out.counts["joined"]++
-	if err := d.update(t, faultline.EventJoined, text, rise); err != nil {
+	if err := d.update(t, faultline.EventJoined, text, rose); err != nil {
 		return err
 	}
 	return d.prove(e, t)
@@ -93,13 +94,13 @@ func (d *desk) join(e *effect, a *faultline.Alarm, t *faultline.Ticket, key stri
 func (d *desk) reopen(e *effect, a *faultline.Alarm, t *faultline.Ticket, urgency int) error {
 	d.again(a, t)
 	t.Status, t.ResolvedAt = faultline.StatusInProgress, time.Time{}
-	rise := d.raisePriority(e, t, urgency)
+	rose := d.raisePriority(e, t, urgency)
 	d.out.counts["reopened"]++
 	if err := d.history(t, faultline.EventMoved, string(faultline.StatusResolved), string(faultline.StatusInProgress),
 		"reopened: the fault came back: "+a.Why); err != nil {
 		return err
 	}
-	if err := d.update(t, faultline.EventRepeated, "", rise); err != nil {
+	if err := d.update(t, faultline.EventRepeated, "", rose); err != nil {
 		return err
 	}
 	return d.prove(e, t)
@@ -114,7 +115,7 @@ func (d *desk) letGo(t *faultline.Ticket, key string) error {
 		}
 	}
 	t.Keys = kept
-	return d.update(t, faultline.EventComment, "the fault came back more than 72 h after this was resolved: it gets a new ticket", "")
+	return d.update(t, faultline.EventComment, "the fault came back more than 72 h after this was resolved: it gets a new ticket", rise{})
 }
 
 // again counts one more alarm.
@@ -128,17 +129,17 @@ func (d *desk) again(a *faultline.Alarm, t *faultline.Ticket) {
 }
 
 // raisePriority gives the ticket the higher urgency and priority, and says so.
-func (d *desk) raisePriority(e *effect, t *faultline.Ticket, urgency int) string {
+func (d *desk) raisePriority(e *effect, t *faultline.Ticket, urgency int) rise {
 	p := faultline.PriorityOf(d.criticality(e.unit), urgency)
 	if urgency > t.Urgency {
 		t.Urgency = urgency
 	}
 	if p >= t.Priority { // "P1" < "P2"
-		return ""
+		return rise{}
 	}
 	from := t.Priority
 	t.Priority = p
-	return fmt.Sprintf("%s → %s: %s", from, p, e.alarm.Why)
+	return rise{from, fmt.Sprintf("%s → %s: %s", from, p, e.alarm.Why)}
 }
 
 // mayComment tells whether a repeat may be told of, at most hourly, and notes that it is.
@@ -150,26 +151,35 @@ func (d *desk) mayComment(t *faultline.Ticket) bool {
 	return true
 }
 
+// rise of a ticket's priority; the zero rise is none.
+type rise struct {
+	from faultline.Priority
+	text string
+}
+
 // update writes a changed ticket with a line of history (none if text is empty) and one for a rise of
-// its priority (none if rise is empty).
-func (d *desk) update(t *faultline.Ticket, kind, text, rise string) error {
-	if err := d.tx.UpdateTicket(t); err != nil {
-		return err
-	}
+// its priority, if there is one.
+func (d *desk) update(t *faultline.Ticket, kind, text string, r rise) error {
 	if text != "" {
 		if err := d.history(t, kind, "", "", text); err != nil {
 			return err
 		}
 	}
-	if rise != "" {
-		if err := d.history(t, faultline.EventPriority, "", string(t.Priority), rise); err != nil {
+	if r != (rise{}) {
+		if err := d.history(t, faultline.EventPriority, string(r.from), string(t.Priority), r.text); err != nil {
 			return err
 		}
+	}
+	if err := d.tx.UpdateTicket(t); err != nil {
+		return err
 	}
 	d.tell("ticket", t.ID, t.Site, t.Position, t.Number+" "+kind)
 	return nil
 }
 
+// history adds a line; what the ticket's clocks go by is noted on it too, so it is to be written afterwards.
 func (d *desk) history(t *faultline.Ticket, kind, from, to, text string) error {
-	return d.tx.AddTicketEvent(faultline.TicketEvent{Ticket: t.ID, At: d.now, By: machineName, Kind: kind, From: from, To: to, Text: text})
+	e := faultline.TicketEvent{Ticket: t.ID, At: d.now, By: machineName, Kind: kind, From: from, To: to, Text: text}
+	t.Note(e)
+	return d.tx.AddTicketEvent(e)
 }

@@ -12,13 +12,13 @@ import (
 type world struct {
 	set       *Set
 	positions []faultline.Position
-	customers map[string]string // site → customer
+	sites     map[string]faultline.Site
 	contracts []faultline.Contract
 	terms     []faultline.WarrantyTerm
 }
 
 func readWorld(ctx context.Context, s Store, set *Set, terms []faultline.WarrantyTerm) (*world, error) {
-	w := &world{set: set, customers: map[string]string{}, terms: terms}
+	w := &world{set: set, sites: map[string]faultline.Site{}, terms: terms}
 	var err error
 	if w.positions, err = s.Positions(ctx); err != nil {
 		return nil, fmt.Errorf("read positions: %w", err)
@@ -28,7 +28,7 @@ func readWorld(ctx context.Context, s Store, set *Set, terms []faultline.Warrant
 		return nil, fmt.Errorf("read sites: %w", err)
 	}
 	for _, site := range sites {
-		w.customers[site.ID] = site.Customer
+		w.sites[site.ID] = site
 	}
 	if w.contracts, err = s.Contracts(ctx); err != nil {
 		return nil, fmt.Errorf("read contracts: %w", err)
@@ -36,13 +36,17 @@ func readWorld(ctx context.Context, s Store, set *Set, terms []faultline.Warrant
 	return w, nil
 }
 
-// coverage of the asset at a position: its own customer's, or its site's.
-func (w *world) coverage(p *faultline.Position, at time.Time) faultline.Coverage {
-	customer := p.Asset.Customer
-	if customer == "" {
-		customer = w.customers[p.Site]
+// cover notes on a ticket who pays for it, and the contract that its clocks go by. The customer is the
+// asset's own, or its site's.
+func (w *world) cover(t *faultline.Ticket, p *faultline.Position, at time.Time) {
+	facts := faultline.CoverageFacts{Position: p, Customer: p.Asset.Customer, Region: w.sites[p.Site].Region, Contracts: w.contracts, Terms: w.terms}
+	if facts.Customer == "" {
+		facts.Customer = w.sites[p.Site].Customer
 	}
-	return faultline.CoverageAt(p, customer, w.contracts, w.terms, at)
+	t.Coverage = facts.At(at)
+	if c := faultline.ContractFor(w.contracts, p.Site, facts.Customer, at); c != nil {
+		t.Contract, t.ContractVersion = c.ID, c.Version
+	}
 }
 
 // behind gives the criticality of the most critical asset that a gateway reads.

@@ -100,19 +100,19 @@ func TestMoments(t *testing.T) {
 func TestDue(t *testing.T) {
 	m := Maker{Now: noon, Location: time.UTC}
 	k := faultline.Ticket{Kind: faultline.TicketFault, Status: faultline.StatusNew, Priority: faultline.P1, ReceivedAt: noon.Add(-45 * time.Minute)}
-	response, answer := k.Clocks(faultline.DefaultTargets, noon)
-	if d := m.Due("response", k.ReceivedAt, response); d.State.Text != "Due soon" || d.Percent != 75 || d.At.Ago != "in 15 min" {
+	c := k.Clocks(faultline.DefaultService, noon)
+	if d := m.Due("response", c.Response); d.State.Text != "Due soon" || d.Percent != 75 || d.At.Ago != "in 15 min" {
 		t.Errorf("%+v", d)
 	}
-	if d := m.Due("solution", k.ReceivedAt, answer); d.State.Text != "Running" || d.Percent > 3 {
+	if d := m.Due("solution", c.Answer); d.State.Text != "Running" || d.Percent > 3 {
 		t.Errorf("%+v", d)
 	}
-	k.RespondedAt = noon.Add(20 * time.Minute)
-	response, _ = k.Clocks(faultline.DefaultTargets, noon.Add(time.Hour))
-	if d := m.Due("response", k.ReceivedAt, response); d.State.Text != "Missed" || d.Percent != 100 || d.Stopped.ISO == "" {
+	k.Note(faultline.TicketEvent{At: noon.Add(20 * time.Minute), Kind: faultline.EventResponse})
+	c = k.Clocks(faultline.DefaultService, noon.Add(time.Hour))
+	if d := m.Due("response", c.Response); d.State.Text != "Missed" || d.Percent != 100 || d.Stopped.ISO == "" {
 		t.Errorf("%+v", d)
 	}
-	if d := m.Due("none", noon, faultline.Clock{State: "none"}); d != nil {
+	if d := m.Due("none", faultline.Clock{State: "none"}); d != nil {
 		t.Errorf("%+v", d)
 	}
 }

@@ -157,23 +157,17 @@ type Due struct {
 }
 
 // Due makes the view of a ticket's clock; nil if it has none.
-func (m Maker) Due(name string, start time.Time, c faultline.Clock) *Due {
+func (m Maker) Due(name string, c faultline.Clock) *Due {
 	if c.State == "" || c.State == "none" {
 		return nil
 	}
 	d := &Due{Name: name, At: m.At(c.Due), Stopped: m.At(c.Stopped)}
-	tone := map[string]string{"running": "info", "warning": "warning", "overdue": "critical", "met": "normal", "missed": "critical quiet"}[c.State]
+	tone := map[string]string{"running": "info", "paused": "quiet", "warning": "warning", "overdue": "critical", "met": "normal", "missed": "critical quiet"}[c.State]
 	word := Word(c.State)
 	if c.State == "warning" {
 		word = text("Due soon")
 	}
 	d.State = Pill{tone, word}
-	end := m.Now
-	if !c.Stopped.IsZero() {
-		end = c.Stopped
-	}
-	if total := c.Due.Sub(start); total > 0 {
-		d.Percent = int(math.Round(100 * min(1, max(0, float64(end.Sub(start))/float64(total)))))
-	}
+	d.Percent = int(math.Round(100 * min(1, max(0, c.Passed()))))
 	return d
 }

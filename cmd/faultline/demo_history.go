@@ -237,9 +237,9 @@ func (d *demonstration) pastTicket(ctx context.Context, f pastFault, to time.Tim
 		Priority: faultline.PriorityOf(p.Asset.Criticality, urgency), Urgency: urgency,
 		Site: p.Site, Position: p.ID, Serial: p.Asset.Serial, Rule: f.rule, RuleVersion: 1, FailureMode: f.mode,
 		Title: p.ID + " " + f.title, Text: fmt.Sprintf("%s: %s passed %g.", f.title, f.point, f.limit), Suggest: "on_site", Assignee: f.by,
-		Coverage:   faultline.CoverageAt(&p, p.Asset.Customer, contracts, faultline.DefaultTerms, raised),
+		Coverage:   (&faultline.CoverageFacts{Position: &p, Customer: p.Asset.Customer, Contracts: contracts, Terms: faultline.DefaultTerms}).At(raised),
 		Resolution: faultline.Resolution{Outcome: "solved", FailureMode: f.mode, Detection: "rule " + f.rule, Mechanism: f.mechanism, Cause: f.cause, FunctionalTest: f.test, Words: f.words},
-		EventAt:    raised, ReceivedAt: raised.Add(2 * time.Second), RecoveredAt: f.began(to).Add(f.dur), RespondedAt: answered, AnsweredAt: solved,
+		EventAt:    raised, ReceivedAt: raised.Add(2 * time.Second), RecoveredAt: f.began(to).Add(f.dur),
 		ResolvedAt: solved, ClosedAt: closed, LastAlarmAt: raised, Count: 1, MadeUp: true,
 	}
 	events := []faultline.TicketEvent{

@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/faultline-iot/faultline"
 )
@@ -85,6 +87,37 @@ func (s *Store) PutContract(ctx context.Context, v faultline.Contract) error {
 func (s *Store) Contracts(ctx context.Context) ([]faultline.Contract, error) {
 	return all(ctx, s, "contracts", func(v *faultline.Contract) string { return v.ID },
 		`SELECT doc FROM contract c WHERE version = (SELECT max(version) FROM contract n WHERE n.id = c.id)`)
+}
+
+// ContractVersions lists every version of every contract, by id, the oldest first.
+func (s *Store) ContractVersions(ctx context.Context) ([]faultline.Contract, error) {
+	rows, err := list[faultline.Contract](ctx, s.reader(), `SELECT doc FROM contract`)
+	if err != nil {
+		return nil, fmt.Errorf("versions of contracts: %w", err)
+	}
+	slices.SortFunc(rows, func(a, b faultline.Contract) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Version, b.Version))
+	})
+	return rows, nil
+}
+
+// PutCalendar adds or replaces a calendar.
+func (s *Store) PutCalendar(ctx context.Context, v faultline.Calendar) error {
+	if err := identity("calendar", "id", v.ID); err != nil {
+		return err
+	}
+	return s.put(ctx, "put calendar", v, `INSERT INTO calendar (id, doc) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET doc = excluded.doc`, v.ID)
+}
+
+// Calendars lists all calendars by id, ready to be counted with.
+func (s *Store) Calendars(ctx context.Context) ([]faultline.Calendar, error) {
+	calendars, err := all(ctx, s, "calendars", func(v *faultline.Calendar) string { return v.ID }, `SELECT doc FROM calendar`)
+	for i := range calendars {
+		if problems := calendars[i].Open(time.LoadLocation); problems != nil && err == nil {
+			err = fmt.Errorf("calendar %s: %w: %s", calendars[i].ID, faultline.ErrInvalid, strings.Join(problems, "; "))
+		}
+	}
+	return calendars, err
 }
 
 // PutPlan adds or replaces an inspection plan.

@@ -44,6 +44,18 @@ func testRegistry(t *testing.T, s *Store) {
 	contracts, err := s.Contracts(ctx)
 	must(t, err)
 	equal(t, "contracts", contracts, []faultline.Contract{contract})
+	versions, err := s.ContractVersions(ctx)
+	must(t, err)
+	equal(t, "versions", versions, []faultline.Contract{older, contract})
+
+	office := faultline.Calendar{ID: "office", Zone: "Europe/Berlin", Week: [7][]faultline.Interval{1: {{From: 480, To: 1020}}}, Exceptions: map[string][]faultline.Interval{"2026-03-09": nil}}
+	must(t, s.PutCalendar(ctx, office))
+	calendars, err := s.Calendars(ctx)
+	must(t, err)
+	if len(calendars) != 1 || calendars[0].ID != "office" || calendars[0].Between(time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC), time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)) != 9*time.Hour {
+		t.Errorf("calendars: %+v", calendars) // Monday 2, not Monday 9
+	}
+	wantErr(t, s.PutCalendar(ctx, faultline.Calendar{}), faultline.ErrInvalid, "id")
 
 	plan := filled[faultline.Plan]()
 	must(t, s.PutPlan(ctx, plan))

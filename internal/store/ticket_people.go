@@ -143,6 +143,9 @@ func (s *Store) ChangeTicket(ctx context.Context, idOrNumber string, expectVersi
 			return err
 		}
 		t.ID, t.Number, t.Version = id, number, version
+		for _, e := range events {
+			t.Note(e)
+		}
 		if err := c.updateTicket(ctx, &t); err != nil {
 			return fmt.Errorf("change ticket %s: %w", number, err)
 		}
@@ -173,6 +176,9 @@ func (s *Store) ImportTicket(ctx context.Context, t faultline.Ticket, events []f
 			return nil
 		} else if !errors.Is(err, faultline.ErrNotFound) {
 			return err
+		}
+		for _, e := range events {
+			t.Note(e)
 		}
 		if err := c.insertTicket(ctx, &t); err != nil {
 			return fmt.Errorf("import ticket: %w", err)

@@ -235,6 +235,7 @@ func testChangeTicket(t *testing.T, s *Store) {
 	got, err := s.ChangeTicket(ctx, ticket.Number, 1, triage)
 	must(t, err)
 	ticket.Status, ticket.Version = faultline.StatusTriaged, 2
+	ticket.Course = []faultline.Turn{{At: t0.Add(time.Minute), Kind: faultline.EventMoved, From: "new", To: "triaged"}} // what the clocks go by
 	equal(t, "changed", got, ticket)
 	got, err = s.Ticket(ctx, ticket.ID)
 	must(t, err)
