@@ -84,7 +84,7 @@ func trends(p *faultline.Position) []string {
 }
 
 func viewHistory(p *faultline.Position, h *tsdb.PointHistory) PointHistory {
-	out := PointHistory{Point: h.Point, Step: h.Step.Seconds(), At: h.At, Quality: h.Quality, Value: numbers(h.Value)}
+	out := PointHistory{Point: h.Point, Step: h.Step.Seconds(), Tier: h.Tier, At: h.At, Quality: h.Quality, Value: numbers(h.Value)}
 	if point := findPoint(p, h.Point); point != nil {
 		out.Unit = point.Unit
 	}

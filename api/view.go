@@ -41,10 +41,10 @@ var (
 	assetStates = []string{"critical", "warning", "advisory", "no_data", "normal"}
 	ticketKinds = []string{"fault", "inspection", "manual", "improvement"}
 	statuses    = []string{"new", "triaged", "scheduled", "in_progress", "waiting_customer", "waiting_parts", "resolved", "closed", "cancelled"}
-	rangeNames  = []string{"1h", "24h", "7d", "30d"}
+	rangeNames  = []string{"1h", "24h", "7d", "30d", "1y"}
 )
 
-var ranges = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30d": 30 * 24 * time.Hour}
+var ranges = map[string]time.Duration{"1h": time.Hour, "24h": 24 * time.Hour, "7d": 7 * 24 * time.Hour, "30d": 30 * 24 * time.Hour, "1y": 365 * 24 * time.Hour}
 
 // Asset is a position with the asset standing there, as it stands now.
 type Asset struct {
@@ -95,6 +95,7 @@ type PointHistory struct {
 	Point   string              `json:"point"`
 	Unit    string              `json:"unit,omitempty"`
 	Step    float64             `json:"step_s" about:"seconds between down-sampled values; 0 if these are all values"`
+	Tier    string              `json:"tier" about:"the coarsest that was read: raw (the readings), m1 (values of one minute) or h1 (of one hour)"`
 	At      []time.Time         `json:"at"`
 	Value   []*float64          `json:"value"`
 	Min     []*float64          `json:"min,omitempty" about:"of the step; left out if step_s is 0"`

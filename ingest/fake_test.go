@@ -101,7 +101,9 @@ type influx struct {
 
 func newInflux() *influx { return &influx{points: map[string]string{}} }
 
-func (w *influx) Write(_ context.Context, body []byte) error {
+func (w *influx) Write(ctx context.Context, body []byte) error { return w.WriteIn(ctx, "", body) }
+
+func (w *influx) WriteIn(_ context.Context, policy string, body []byte) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.writes++
@@ -118,7 +120,7 @@ func (w *influx) Write(_ context.Context, body []byte) error {
 			continue
 		}
 		f := strings.Split(s, " ")
-		w.points[f[0]+" "+f[len(f)-1]] = s
+		w.points[policy+f[0]+" "+f[len(f)-1]] = s
 	}
 	return nil
 }
@@ -160,6 +162,7 @@ type memory struct {
 	dead     map[string]faultline.DeadLetter
 	gateways map[string]faultline.Gateway
 	saves    int
+	stale    []StaleHours
 	fail     error
 }
 
@@ -229,6 +232,7 @@ func (h *held) Save(_ context.Context, e Effects) error {
 		for _, d := range e.Dead {
 			h.m.dead[fmt.Sprint(d.Gateway, "/", d.Epoch, "/", d.Sequence, "/", d.Line)] = d
 		}
+		h.m.stale = append(h.m.stale, e.Stale...)
 		for _, g := range e.Gateways {
 			h.m.gateways[g.Site+"/"+g.ID] = g
 		}

@@ -47,6 +47,11 @@ func (l *lines) reset() { l.buf, l.list = l.buf[:0], l.list[:0] }
 func (l *lines) add(n line) {
 	n.from = len(l.buf)
 	l.buf = append(append(l.buf, bytes.TrimSuffix(n.msg.Payload, []byte("\n"))...), '\n')
+	l.end(n)
+}
+
+// end lists a line whose text has been appended since n.from.
+func (l *lines) end(n line) {
 	n.to = len(l.buf)
 	l.list = append(l.list, n)
 }
@@ -65,7 +70,10 @@ type flusher struct {
 	entries  map[epochKey]*entry
 	touched  map[string]time.Time // site/gateway → StoredAt of the last note
 	clean    lines
-	apart    lines               // of suspects
+	apart    lines   // of suspects
+	late     []lines // by tier: readings that have expired
+	lateDead map[*faultline.Message]bool
+	stale    stale
 	suspects map[string]struct{} // site/position whose last line was refused
 	effects  Effects             // of the batch
 }
@@ -75,6 +83,7 @@ func newFlusher(p *partition, lease Lease, from faultline.Place) *flusher {
 	return &flusher{
 		p: p, lease: lease, place: from, saved: from, savedAt: now, shownAt: now,
 		entries: map[epochKey]*entry{}, touched: map[string]time.Time{}, suspects: map[string]struct{}{},
+		late: make([]lines, len(p.cfg.Tiers)), lateDead: map[*faultline.Message]bool{}, stale: newStale(),
 	}
 }
 
@@ -136,6 +145,10 @@ func size(ms []faultline.Message) (n int) {
 func (f *flusher) deal(ctx context.Context, batch []faultline.Message, last bool) error {
 	f.clean.reset()
 	f.apart.reset()
+	for i := range f.late {
+		f.late[i].reset()
+	}
+	clear(f.lateDead)
 	f.effects = Effects{Rows: f.effects.Rows[:0]}
 	for i := range batch {
 		m := &batch[i]
@@ -194,10 +207,12 @@ func (f *flusher) frame(ctx context.Context, m *faultline.Message) error {
 	case err != nil:
 		f.dead(e, m, err)
 		return nil
-	case f.p.cfg.Retention > 0 && time.Since(frame.Time) > f.p.cfg.Retention-time.Minute: // it must not expire on its way
+	case frame.Time.Before(tsdb.Kept(f.p.cfg.Retention, time.Now())):
 		f.expired(e)
+		f.tiers(frame, m, e)
 		return nil
 	}
+	f.stale.mark(m.Site, frame.Time, time.Now())
 	n := line{msg: m, entry: e, late: m.StoredAt.Sub(frame.Time) > faultline.LateAfter}
 	if n.late && e != nil {
 		e.row.Late++
@@ -302,6 +317,7 @@ func (f *flusher) save(ctx context.Context, last bool) error {
 		}
 	}
 	f.effects.Place = f.place
+	f.effects.Stale = f.stale.take()
 	urgent := len(f.effects.Rows) > 0 || len(f.effects.Dead) > 0 || len(f.effects.Gateways) > 0
 	if !urgent && (f.place == f.saved || !last && time.Since(f.savedAt) < saveIdle) {
 		return nil
@@ -315,6 +331,7 @@ func (f *flusher) save(ctx context.Context, last bool) error {
 	}
 	f.p.metrics.dead.Add(float64(len(f.effects.Dead)))
 	f.saved, f.savedAt = f.place, time.Now()
+	f.stale.saved()
 	return nil
 }
 
@@ -323,11 +340,16 @@ func (f *flusher) write(ctx context.Context) error {
 	if n := len(f.clean.list) + len(f.apart.list); n > 0 {
 		f.p.metrics.batch.Observe(float64(n))
 	}
-	if err := f.put(ctx, &f.clean, f.clean.list); err != nil {
+	if err := f.put(ctx, "", &f.clean, f.clean.list); err != nil {
 		return err
 	}
 	for i := range f.apart.list { // one by one: a refused one costs one request, not a search
-		if err := f.put(ctx, &f.apart, f.apart.list[i:i+1]); err != nil {
+		if err := f.put(ctx, "", &f.apart, f.apart.list[i:i+1]); err != nil {
+			return err
+		}
+	}
+	for i, t := range f.p.cfg.Tiers {
+		if err := f.put(ctx, t.Name, &f.late[i], f.late[i].list); err != nil {
 			return err
 		}
 	}
@@ -335,7 +357,7 @@ func (f *flusher) write(ctx context.Context) error {
 }
 
 // put writes some of the lines, and halves them until the ones are found that are refused for good.
-func (f *flusher) put(ctx context.Context, from *lines, some []line) error {
+func (f *flusher) put(ctx context.Context, policy string, from *lines, some []line) error {
 	if len(some) == 0 {
 		return nil
 	}
@@ -343,23 +365,28 @@ func (f *flusher) put(ctx context.Context, from *lines, some []line) error {
 	err := f.p.retry(ctx, "write to InfluxDB", tsdb.IsPermanent, func() error {
 		start := time.Now()
 		defer func() { f.p.metrics.write.Observe(time.Since(start).Seconds()) }()
-		return f.p.cfg.Influx.Write(ctx, body)
+		return f.p.cfg.Influx.WriteIn(ctx, policy, body)
 	})
 	switch {
-	case err == nil:
+	case err == nil && policy == "":
 		f.written(some)
+		return nil
+	case err == nil:
 		return nil
 	case !tsdb.IsPermanent(err):
 		return fmt.Errorf("write to InfluxDB: %w", err)
-	case len(some) == 1:
+	case len(some) == 1 && policy == "":
 		f.refused(&some[0], err)
+		return nil
+	case len(some) == 1:
+		f.refusedLate(&some[0], err)
 		return nil
 	}
 	half := len(some) / 2
-	if err := f.put(ctx, from, some[:half]); err != nil {
+	if err := f.put(ctx, policy, from, some[:half]); err != nil {
 		return err
 	}
-	return f.put(ctx, from, some[half:])
+	return f.put(ctx, policy, from, some[half:])
 }
 
 func (f *flusher) written(some []line) {

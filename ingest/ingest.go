@@ -28,6 +28,7 @@ import (
 
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/internal/bus"
+	"github.com/faultline-iot/faultline/internal/tsdb"
 )
 
 // Role is the name under which leases are held and places saved.
@@ -70,6 +71,13 @@ type Effects struct {
 	Rows     []faultline.LedgerRow // put as they are
 	Dead     []faultline.DeadLetter
 	Gateways []faultline.Gateway // seen alive; need not be in the transaction
+	Stale    []StaleHours        // whose condensed values are to be made anew
+}
+
+// StaleHours are hours of a site whose readings have changed.
+type StaleHours struct {
+	Site  string
+	Hours []time.Time
 }
 
 // Writer takes lines of line protocol, separated by newlines, and returns nil once they are safe.
@@ -77,6 +85,8 @@ type Effects struct {
 // the lines will never be taken.
 type Writer interface {
 	Write(ctx context.Context, lines []byte) error
+	// WriteIn writes into a retention policy, such as a tier.
+	WriteIn(ctx context.Context, policy string, lines []byte) error
 }
 
 // Config of the role. The zero value of what has a default is that default.
@@ -86,6 +96,7 @@ type Config struct {
 	Store      Store
 	Influx     Writer
 	Retention  time.Duration // of raw data; frames older than it are counted as expired; 0 keeps for ever
+	Tiers      []tsdb.Tier   // that expired frames go to
 	Owner      string        // of leases: one process, the same after its restart; the host's name by default
 	Log        *slog.Logger
 	Registry   prometheus.Registerer

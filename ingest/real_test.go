@@ -17,6 +17,11 @@ import (
 // engine opens the embedded engine and a client that has set it up.
 func engine(t testing.TB, retention time.Duration) *tsdb.Client {
 	t.Helper()
+	return engineWith(t, tsdb.Config{Retention: retention})
+}
+
+func engineWith(t testing.TB, cfg tsdb.Config) *tsdb.Client {
+	t.Helper()
 	e, err := embedded.Open(embedded.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +31,8 @@ func engine(t testing.TB, retention time.Duration) *tsdb.Client {
 			t.Error(err)
 		}
 	})
-	c, err := tsdb.Open(t.Context(), tsdb.Config{URL: e.URL(), Token: e.Token(), Retention: retention})
+	cfg.URL, cfg.Token = e.URL(), e.Token()
+	c, err := tsdb.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

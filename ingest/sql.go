@@ -77,6 +77,11 @@ func (l *sqlLease) Save(ctx context.Context, e Effects) error {
 				return err
 			}
 		}
+		for _, s := range e.Stale {
+			if err := tx.MarkStale(s.Site, DueAfter(time.Now()), s.Hours...); err != nil {
+				return err
+			}
+		}
 		return tx.SavePlace(Role, held.Partition, e.Place)
 	})
 	// Outside the transaction: that a gateway was seen is true whoever says it.

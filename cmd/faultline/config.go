@@ -77,9 +77,12 @@ type StoreConfig struct {
 type InfluxConfig struct {
 	URL       string        `yaml:"url"`
 	Database  string        `yaml:"database"`
-	TokenFile string        `yaml:"token_file"` // or the environment's FAULTLINE_INFLUX_TOKEN
-	Retention time.Duration `yaml:"retention"`  // of raw samples
-	Listen    string        `yaml:"listen"`     // of the embedded engine, for Grafana
+	TokenFile string        `yaml:"token_file"`        // or the environment's FAULTLINE_INFLUX_TOKEN
+	Org       string        `yaml:"org"`               // of 2.x
+	Retention time.Duration `yaml:"retention"`         // of raw samples
+	Minutes   time.Duration `yaml:"retention_minutes"` // of one-minute values; 0 keeps for ever
+	Hours     time.Duration `yaml:"retention_hours"`   // of one-hour values and events; 0 keeps for ever
+	Listen    string        `yaml:"listen"`            // of the embedded engine, for Grafana
 }
 
 // AssetConfig is what stands at a position.
@@ -129,7 +132,7 @@ type MetricsConfig struct {
 func Default() Config {
 	return Config{
 		Data:   "faultline-data",
-		Influx: InfluxConfig{Database: "faultline", Retention: 90 * 24 * time.Hour},
+		Influx: InfluxConfig{Database: "faultline", Retention: 90 * 24 * time.Hour, Minutes: 365 * 24 * time.Hour, Hours: 5 * 365 * 24 * time.Hour},
 		API:    APIConfig{Listen: "127.0.0.1:8080"},
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/firmware-sim/equipment"
+	"github.com/faultline-iot/faultline/ingest"
 	"github.com/faultline-iot/faultline/internal/bus"
 )
 
@@ -112,6 +113,13 @@ func (d *demonstration) makeHistory(ctx context.Context) error {
 		if err := d.pastValues(ctx, p, from, to); err != nil {
 			return fmt.Errorf("%s: %w", p.ID, err)
 		}
+	}
+	var hours []time.Time
+	for h := from.Truncate(time.Hour); h.Before(to); h = h.Add(time.Hour) {
+		hours = append(hours, h)
+	}
+	if err := d.node.store.MarkStale(ctx, demoSite, ingest.DueAfter(time.Now()), hours...); err != nil {
+		return err
 	}
 	if err := d.markHistory(pastMark{To: to, Done: true}); err != nil {
 		return err

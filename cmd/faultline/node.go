@@ -268,7 +268,10 @@ func (n *node) openInflux(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	target := tsdb.Config{URL: c.Influx.URL, Token: token, Database: c.Influx.Database, Retention: c.Influx.Retention, Log: n.log, Registry: n.registry}
+	target := tsdb.Config{URL: c.Influx.URL, Token: token, Database: c.Influx.Database, Org: c.Influx.Org, Retention: c.Influx.Retention, Tiers: c.tiers(), Log: n.log, Registry: n.registry}
+	if n.store != nil {
+		target.Stale = n.store.StaleFrom
+	}
 	if c.Influx.URL == "" {
 		listen := c.Influx.Listen
 		if listen == "" {

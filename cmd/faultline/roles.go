@@ -86,7 +86,7 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleIngest)
 	in, err := ingest.New(ingest.Config{
 		Partitions: n.partitions(), Owner: n.owner(), Hub: n.hub, Store: ingest.SQL(n.store), Influx: n.influx,
-		Retention: n.cfg.Influx.Retention, Log: n.log, Registry: n.registry,
+		Retention: n.cfg.Influx.Retention, Tiers: n.cfg.tiers(), Log: n.log, Registry: n.registry,
 	})
 	if err != nil {
 		return err
@@ -95,6 +95,8 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 	n.checks[roleIngest] = func(context.Context) error { return in.Ready() }
 	trim := ingest.Trimmer{Hub: n.hub, Places: n.store.Places, Partitions: n.partitions(), Roles: []string{roleIngest, roleRules}, Log: n.log}
 	s.run(sctx, fail, "trimmer", trim.Run)
+	tiers := ingest.Condenser{Store: n.store, Influx: n.influx, Owner: n.owner(), Log: n.log, Registry: n.registry}
+	s.run(sctx, fail, "tiers", tiers.Run)
 	return nil
 }
 

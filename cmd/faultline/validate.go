@@ -156,6 +156,11 @@ func (c *Config) validateParts(p *document.Problems) {
 	if c.Influx.Retention < 24*time.Hour {
 		p.Add("influx.retention", "%s is too short: at least 24h", c.Influx.Retention)
 	}
+	for path, d := range map[string]time.Duration{"influx.retention_minutes": c.Influx.Minutes, "influx.retention_hours": c.Influx.Hours} {
+		if d < 0 {
+			p.Add(path, "%s is negative: write 8760h for a year, 0 for ever", d)
+		}
+	}
 	if c.Hub.Partitions < 0 || c.Hub.Partitions > 256 {
 		p.Add("hub.partitions", "%d: use 1 to 256, or leave it out", c.Hub.Partitions)
 	}

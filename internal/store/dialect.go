@@ -18,6 +18,7 @@ type dialect struct {
 	numbered bool   // placeholders are $1, $2 … instead of ?
 	lockRow  string // appended to a SELECT whose row is about to be changed
 	holdRow  string // appended to a SELECT whose row must not change before the commit
+	skipRows string // appended to a SELECT of rows to be changed, that others may be changing: those are left out
 	contains string // function(text, part) that gives 0 if the part is not in the text
 	unique   func(error) bool
 }

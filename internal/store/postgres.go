@@ -17,6 +17,7 @@ var postgresDialect = dialect{
 	numbered: true,
 	lockRow:  " FOR UPDATE",
 	holdRow:  " FOR SHARE",
+	skipRows: " FOR UPDATE SKIP LOCKED",
 	contains: "strpos",
 	unique: func(err error) bool {
 		var e *pgconn.PgError

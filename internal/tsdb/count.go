@@ -24,7 +24,7 @@ type CountResult struct {
 // everything that it counts: for reports, not for pages.
 func (c *Client) Count(ctx context.Context, where CountWhere) (CountResult, error) {
 	res := CountResult{ByKind: map[string]int64{}}
-	kinds, err := c.showFields(ctx, "")
+	kinds, err := c.showFields(ctx, "", "")
 	if err != nil {
 		return res, fmt.Errorf("count values: %w", err)
 	}

@@ -25,16 +25,20 @@ type HistoryQuery struct {
 // With Step 0 these are the readings themselves. With a Step, At is the beginning of each step; floats
 // have their mean, integers and booleans (counters, words, states) their last value, with minimum and
 // maximum; Quality is a gap's reason where the step has no value, or uncertain where its last mark was.
+// A mean made from a tier is the mean of its minutes' or hours' means.
 type PointHistory struct {
 	Point           string
 	At              []time.Time
 	Value, Min, Max []float64
 	Quality         []faultline.Quality
 	Step            time.Duration
+	Tier            string // the coarsest that was read: Policy (the readings), Minutes or Hours
 }
 
-// History gives the readings if there are at most MaxRows, else the server condenses them to at most
-// MaxRows steps. Every point asked for is in the answer, in order, empty if it has no data.
+// History gives the readings if there are at most MaxRows and they are still kept, else at most
+// MaxRows steps, condensed by the server: from the coarsest tier that is fine enough for the step, and
+// that still has the beginning of the span. What is not in the tiers yet (Config.Stale) is made from the
+// readings. Every point asked for is in the answer, in order, empty if it has no data.
 func (c *Client) History(ctx context.Context, q HistoryQuery) ([]PointHistory, error) {
 	if q.MaxRows <= 0 {
 		q.MaxRows = 1000
@@ -42,14 +46,91 @@ func (c *Client) History(ctx context.Context, q HistoryQuery) ([]PointHistory, e
 	if q.Kind == "" || q.Site == "" || q.Position == "" || len(q.Points) == 0 || len(q.Points) > 200 || !q.From.Before(q.To) || q.MaxRows < 10 || q.MaxRows > 100_000 {
 		return nil, fmt.Errorf("%w: history of %q %s/%s: it needs kind, site, position, 1 to 200 points, a time span, and 10 to 100000 rows", faultline.ErrInvalid, q.Kind, q.Site, q.Position)
 	}
-	out, fits, err := c.rawHistory(ctx, q)
-	if err == nil && !fits {
-		out, err = c.stepHistory(ctx, q)
-	}
+	out, err := c.history(ctx, q, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("history of %s/%s: %w", q.Site, q.Position, err)
 	}
 	return out, nil
+}
+
+func (c *Client) history(ctx context.Context, q HistoryQuery, now time.Time) ([]PointHistory, error) {
+	whole := c.cfg.Retention <= 0 || q.From.After(now.Add(-c.cfg.Retention)) // the readings reach back far enough
+	if whole || len(c.cfg.Tiers) == 0 {
+		if out, fits, err := c.rawHistory(ctx, q); err != nil || fits {
+			return out, err
+		}
+	}
+	step := stepFor(q.To.Sub(q.From), q.MaxRows)
+	tier := c.tierFor(step, q.From, whole, now)
+	if tier == nil {
+		return c.stepHistory(ctx, Policy, step, q)
+	}
+	step = max(step, tier.Step)
+	from, err := c.freshFrom(ctx, q, step, now)
+	if err != nil {
+		return nil, err
+	}
+	old, tail := q, q
+	old.To, tail.From = from, from
+	switch {
+	case !from.After(q.From):
+		return c.stepHistory(ctx, Policy, step, q)
+	case !from.Before(q.To):
+		return c.stepHistory(ctx, tier.Name, step, q)
+	}
+	out, err := c.stepHistory(ctx, tier.Name, step, old)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := c.stepHistory(ctx, Policy, step, tail)
+	if err != nil {
+		return nil, err
+	}
+	for i := range out {
+		o, r := &out[i], &rest[i]
+		o.At, o.Quality = append(o.At, r.At...), append(o.Quality, r.Quality...)
+		o.Value, o.Min, o.Max = append(o.Value, r.Value...), append(o.Min, r.Min...), append(o.Max, r.Max...)
+	}
+	return out, nil
+}
+
+// tierFor chooses the coarsest tier that is as fine as the step and reaches back far enough; nil is the
+// readings. Where they are gone, the finest tier that reaches back will do, and at last the one that
+// is kept for longest.
+func (c *Client) tierFor(step time.Duration, from time.Time, whole bool, now time.Time) (best *Tier) {
+	for i := range c.cfg.Tiers {
+		t := &c.cfg.Tiers[i]
+		switch {
+		case !t.Keeps(from, now) && (whole || i < len(c.cfg.Tiers)-1):
+		case t.Step <= step, best == nil && !whole:
+			best = t
+		}
+	}
+	return best
+}
+
+// freshFrom is where the readings must be asked because the tiers may not have them yet: a step's
+// beginning, or To if there is none.
+func (c *Client) freshFrom(ctx context.Context, q HistoryQuery, step time.Duration, now time.Time) (time.Time, error) {
+	if c.cfg.Stale == nil {
+		return q.To, nil
+	}
+	stale, any, err := c.cfg.Stale(ctx, q.Site, q.From, q.To)
+	if err != nil || !any {
+		return q.To, err
+	}
+	if c.cfg.Retention > 0 { // what is older cannot be made any more
+		if oldest := now.Add(-c.cfg.Retention); stale.Before(oldest) {
+			stale = oldest.Add(step)
+		}
+	}
+	return floor(stale, step), nil
+}
+
+// floor is the beginning of the step that t is in, as GROUP BY time has it.
+func floor(t time.Time, step time.Duration) time.Time {
+	ns := t.UnixNano()
+	return time.Unix(0, ns-((ns%int64(step))+int64(step))%int64(step)).UTC()
 }
 
 func (c *Client) rawHistory(ctx context.Context, q HistoryQuery) (_ []PointHistory, fits bool, _ error) {
@@ -66,7 +147,7 @@ func (c *Client) rawHistory(ctx context.Context, q HistoryQuery) (_ []PointHisto
 	}
 	out := make([]PointHistory, len(q.Points))
 	for i, p := range q.Points {
-		out[i].Point = p
+		out[i].Point, out[i].Tier = p, Policy
 	}
 	for _, s := range series {
 		if len(s.Rows) > q.MaxRows {
@@ -95,32 +176,35 @@ func (c *Client) rawHistory(ctx context.Context, q HistoryQuery) (_ []PointHisto
 	return out, true, nil
 }
 
-func (c *Client) stepHistory(ctx context.Context, q HistoryQuery) ([]PointHistory, error) {
-	types, err := c.fieldTypes(ctx, q.Kind, q.Points)
+// stepHistory lets the server condense a retention policy's points to steps.
+func (c *Client) stepHistory(ctx context.Context, policy string, step time.Duration, q HistoryQuery) ([]PointHistory, error) {
+	types, err := c.fieldTypes(ctx, policy, q.Kind, q.Points)
 	if err != nil {
 		return nil, err
 	}
-	step := stepFor(q.To.Sub(q.From), q.MaxRows)
+	low, high := "", ""
+	if policy != Policy {
+		low, high = minSuffix, maxSuffix
+	}
 	var sel []string
 	for i, p := range q.Points {
-		id := Ident(p)
 		value := "last"
 		switch types[p] {
 		case "float":
 			value = "mean"
 			fallthrough
 		case "integer", "boolean":
-			sel = append(sel, fmt.Sprintf("%s(%s) AS v%d,min(%s) AS n%d,max(%s) AS x%d", value, id, i, id, i, id, i))
+			sel = append(sel, fmt.Sprintf("%s(%s) AS v%d,min(%s) AS n%d,max(%s) AS x%d", value, Ident(p), i, Ident(p+low), i, Ident(p+high), i))
 		}
 		sel = append(sel, fmt.Sprintf("last(%s) AS q%d", Ident(p+QualitySuffix), i))
 	}
-	series, err := c.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s GROUP BY time(%dms) fill(none)", strings.Join(sel, ","), Ident(q.Kind), where(q), step.Milliseconds()), nil)
+	series, err := c.QueryIn(ctx, policy, fmt.Sprintf("SELECT %s FROM %s WHERE %s GROUP BY time(%dms) fill(none)", strings.Join(sel, ","), Ident(q.Kind), where(q), step.Milliseconds()), nil)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]PointHistory, len(q.Points))
 	for i, p := range q.Points {
-		out[i].Point, out[i].Step = p, step
+		out[i].Point, out[i].Step, out[i].Tier = p, step, policy
 	}
 	for _, s := range series {
 		column := make(map[string]int, len(s.Columns))
@@ -180,7 +264,7 @@ var steps = []time.Duration{
 	time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond,
 	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 15 * time.Second, 30 * time.Second,
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute, 30 * time.Minute,
-	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 7 * 24 * time.Hour,
+	time.Hour, 2 * time.Hour, 3 * time.Hour, 6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 48 * time.Hour, 7 * 24 * time.Hour,
 }
 
 // stepFor gives the smallest step that makes at most rows of the span, even if it begins in mid-step.

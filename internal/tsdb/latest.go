@@ -35,7 +35,7 @@ func (c *Client) Latest(ctx context.Context, kind, site, position string) (fault
 		}
 	}
 	slices.Sort(points)
-	types, err := c.fieldTypes(ctx, kind, points)
+	types, err := c.fieldTypes(ctx, "", kind, points)
 	if err != nil {
 		return f, fmt.Errorf("latest frame of %s/%s: %w", site, position, err)
 	}

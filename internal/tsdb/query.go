@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -27,14 +28,28 @@ type Series struct {
 // ($name) stand for values in conditions; everything else that comes from outside must pass through
 // Ident or Literal. An answer that the server cut short is an error.
 func (c *Client) Query(ctx context.Context, influxql string, params map[string]any) ([]Series, error) {
+	return c.QueryIn(ctx, "", influxql, params)
+}
+
+// QueryIn asks a retention policy as Query asks the readings: measurements are its own.
+func (c *Client) QueryIn(ctx context.Context, policy, influxql string, params map[string]any) ([]Series, error) {
 	start := time.Now()
-	s, err := c.query(ctx, influxql, params)
+	s, err := c.query(ctx, policy, influxql, params)
 	c.metrics.done("query", start, err)
 	return s, err
 }
 
-func (c *Client) query(ctx context.Context, influxql string, params map[string]any) ([]Series, error) {
+// form of a request. The policy goes apart from the statement: that is what all servers understand.
+func (c *Client) form(policy, influxql string) url.Values {
 	form := url.Values{"db": {c.cfg.Database}, "q": {influxql}, "epoch": {"ns"}}
+	if policy != "" && policy != Policy {
+		form.Set("rp", policy)
+	}
+	return form
+}
+
+func (c *Client) query(ctx context.Context, policy, influxql string, params map[string]any) ([]Series, error) {
+	form := c.form(policy, influxql)
 	if len(params) > 0 {
 		b, err := json.Marshal(params)
 		if err != nil {
@@ -49,19 +64,7 @@ func (c *Client) query(ctx context.Context, influxql string, params map[string]a
 		return nil, err
 	}
 	defer drain(resp)
-	var answer struct {
-		Error   string `json:"error"`
-		Results []struct {
-			Error  string `json:"error"`
-			Series []struct {
-				Name    string            `json:"name"`
-				Tags    map[string]string `json:"tags"`
-				Columns []string          `json:"columns"`
-				Values  [][]any           `json:"values"`
-				Partial bool              `json:"partial"`
-			} `json:"series"`
-		} `json:"results"`
-	}
+	var answer answer
 	d := json.NewDecoder(resp.Body)
 	d.UseNumber()
 	if err := d.Decode(&answer); err != nil {
@@ -86,6 +89,64 @@ func (c *Client) query(ctx context.Context, influxql string, params map[string]a
 		}
 	}
 	return out, nil
+}
+
+// answer is InfluxDB's, or a chunk of it.
+type answer struct {
+	Error   string `json:"error"`
+	Results []struct {
+		Error  string `json:"error"`
+		Series []struct {
+			Name    string            `json:"name"`
+			Tags    map[string]string `json:"tags"`
+			Columns []string          `json:"columns"`
+			Values  [][]any           `json:"values"`
+			Partial bool              `json:"partial"`
+		} `json:"series"`
+	} `json:"results"`
+}
+
+// stream runs one statement and hands over its answer in pieces of series, however long it is. Times
+// and numbers are as in Query.
+func (c *Client) stream(ctx context.Context, policy, influxql string, each func(Series) error) (err error) {
+	start := time.Now()
+	defer func() { c.metrics.done("query", start, err) }()
+	form := c.form(policy, influxql)
+	form.Set("chunked", "true")
+	form.Set("chunk_size", "5000")
+	ctx, cancel := context.WithTimeoutCause(ctx, queryTimeout, errors.New("no answer within 60 s"))
+	defer cancel()
+	resp, err := c.do(ctx, "query", http.MethodPost, "query", form)
+	if err != nil {
+		return err
+	}
+	defer drain(resp)
+	d := json.NewDecoder(resp.Body)
+	d.UseNumber()
+	for {
+		var a answer
+		if err := d.Decode(&a); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return &Error{Op: "query", err: fmt.Errorf("read the answer: %w", cause(ctx, err))}
+		}
+		if a.Error != "" {
+			return &Error{Op: "query", Message: a.Error}
+		}
+		for _, r := range a.Results {
+			if r.Error != "" {
+				return &Error{Op: "query", Message: r.Error}
+			}
+			for _, s := range r.Series {
+				if err := plain(s.Columns, s.Values); err != nil {
+					return &Error{Op: "query", err: err}
+				}
+				if err := each(Series{Name: s.Name, Tags: s.Tags, Columns: s.Columns, Rows: s.Values}); err != nil {
+					return err
+				}
+			}
+		}
+	}
 }
 
 // plain turns JSON numbers into int64 or float64, and the first column into time if it is one.
@@ -131,11 +192,12 @@ func number(n json.Number) (any, error) {
 	return f, nil
 }
 
-// fieldTypes gives the types ("float", "integer", "boolean", "string") of the measurement's fields by
-// name. Types never change, so that the answer is kept until a field is wanted that is not in it.
-func (c *Client) fieldTypes(ctx context.Context, measurement string, want []string) (map[string]string, error) {
+// fieldTypes gives the types ("float", "integer", "boolean", "string") of the measurement's fields in a
+// retention policy by name. Types never change, so that the answer is kept until a field is wanted that is not in it.
+func (c *Client) fieldTypes(ctx context.Context, policy, measurement string, want []string) (map[string]string, error) {
 	c.mu.Lock()
-	known := c.fields[measurement]
+	key := policy + "/" + measurement
+	known := c.fields[key]
 	c.mu.Unlock()
 	complete := known != nil
 	for _, w := range want {
@@ -146,7 +208,7 @@ func (c *Client) fieldTypes(ctx context.Context, measurement string, want []stri
 	if complete {
 		return known, nil
 	}
-	all, err := c.showFields(ctx, " FROM "+Ident(measurement))
+	all, err := c.showFields(ctx, policy, " FROM "+Ident(measurement))
 	if err != nil {
 		return nil, err
 	}
@@ -155,16 +217,16 @@ func (c *Client) fieldTypes(ctx context.Context, measurement string, want []stri
 		types = map[string]string{}
 	}
 	c.mu.Lock()
-	if _, ok := c.fields[measurement]; ok || len(c.fields) < 1000 { // bounded, whatever names are asked for
-		c.fields[measurement] = types
+	if _, ok := c.fields[key]; ok || len(c.fields) < 1000 { // bounded, whatever names are asked for
+		c.fields[key] = types
 	}
 	c.mu.Unlock()
 	return types, nil
 }
 
 // showFields gives the fields' types by measurement.
-func (c *Client) showFields(ctx context.Context, from string) (map[string]map[string]string, error) {
-	series, err := c.Query(ctx, "SHOW FIELD KEYS"+from, nil)
+func (c *Client) showFields(ctx context.Context, policy, from string) (map[string]map[string]string, error) {
+	series, err := c.QueryIn(ctx, policy, "SHOW FIELD KEYS"+from, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,8 @@
 // The engine in tsdb/embedded is reached through this client as any other server is.
 //
 // Measurements are asset kinds, with the tags site, position, gateway and a field per point, and a
-// string field "<point>__q" where the point's quality is not good. Made-up demonstration history
+// string field "<point>__q" where the point's quality is not good; condensed values stand in tiers (see
+// Tier). Made-up demonstration history
 // carries the tag origin=demo in addition. Measurements beginning with "faultline_" are this program's
 // own book-keeping.
 package tsdb
@@ -25,7 +26,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	influxdb2 "github.com/influxdata/influxdb-client-go/v2"
-	"github.com/influxdata/influxdb-client-go/v2/api"
 )
 
 const (
@@ -46,8 +46,12 @@ type Config struct {
 	Org       string        // of 2.x; others ignore it
 	Database  string        // or bucket; "faultline" by default
 	Retention time.Duration // of raw data, at least 1 h; 0 keeps for ever
-	Log       *slog.Logger
-	Registry  prometheus.Registerer // nil: not measured
+	Tiers     []Tier        // of condensed data, the finest first; none by default
+	// Stale tells from when on a site's tiers may lack something of [from, to), or be older than the
+	// readings; false if nothing. Nil: they are always complete.
+	Stale    func(ctx context.Context, site string, from, to time.Time) (time.Time, bool, error)
+	Log      *slog.Logger
+	Registry prometheus.Registerer // nil: not measured
 }
 
 // Client of one database. It is safe for concurrent use.
@@ -56,7 +60,6 @@ type Client struct {
 	base    *url.URL
 	http    *http.Client
 	influx  influxdb2.Client
-	writer  api.WriteAPIBlocking
 	metrics *metrics
 	made    atomic.Bool // Setup has succeeded: the database may be made again if it vanishes
 
@@ -91,7 +94,6 @@ func Open(_ context.Context, c Config) (*Client, error) {
 	}}
 	o := influxdb2.DefaultOptions().SetHTTPClient(cl.http).SetApplicationName("faultline").SetPrecision(time.Nanosecond)
 	cl.influx = influxdb2.NewClientWithOptions(c.URL, c.Token, o)
-	cl.writer = cl.influx.WriteAPIBlocking(c.Org, c.Database)
 	return cl, nil
 }
 

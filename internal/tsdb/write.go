@@ -16,7 +16,10 @@ const writeTimeout = 40 * time.Second
 // nil once the server has all of them safe. Writing the same lines again makes the same points, so
 // that a failed write may be repeated. An error that satisfies IsPermanent says that some lines are
 // bad; the others may or may not have been stored.
-func (c *Client) Write(ctx context.Context, lines []byte) error {
+func (c *Client) Write(ctx context.Context, lines []byte) error { return c.WriteIn(ctx, "", lines) }
+
+// WriteIn writes as Write does, into a retention policy; "" is the one of the readings.
+func (c *Client) WriteIn(ctx context.Context, policy string, lines []byte) error {
 	if len(lines) == 0 {
 		return nil
 	}
@@ -24,7 +27,7 @@ func (c *Client) Write(ctx context.Context, lines []byte) error {
 	defer cancel()
 	start := time.Now()
 	// The lines are copied: the transport may still be reading them after it has reported an error.
-	err := writeError(ctx, c.writer.WriteRecord(ctx, string(lines)))
+	err := writeError(ctx, c.influx.WriteAPIBlocking(c.cfg.Org, c.policyBucket(policy)).WriteRecord(ctx, string(lines)))
 	c.metrics.done("write", start, err)
 	if err == nil {
 		c.metrics.bytes.Add(float64(len(lines)))

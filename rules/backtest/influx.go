@@ -24,6 +24,7 @@ type Influx struct {
 	step     time.Duration
 	days     int
 	rows     int64
+	tier     string // the coarsest that answered
 }
 
 // Of a query: rows at most, and the shortest time that is asked for to get all readings.
@@ -48,9 +49,19 @@ func (i *Influx) Step() time.Duration { return i.step }
 // Used implements Source.
 func (i *Influx) Used() string {
 	if i.step > 0 {
-		return fmt.Sprintf("InfluxDB, %s: means of %v made from the readings (last values of states and counters), %d steps", strings.Join(i.points, ", "), i.step, i.rows)
+		return fmt.Sprintf("InfluxDB, %s: means of %v (last values of states and counters) made from %s, %d steps", strings.Join(i.points, ", "), i.step, i.from(), i.rows)
 	}
 	return fmt.Sprintf("InfluxDB, %s: readings as they were, in %d parts of a day, %d readings", strings.Join(i.points, ", "), i.days, i.rows)
+}
+
+func (i *Influx) from() string {
+	switch i.tier {
+	case tsdb.Minutes:
+		return "values of one minute"
+	case tsdb.Hours:
+		return "values of one hour"
+	}
+	return "the readings"
 }
 
 // Frames implements Source. Both bounds are needed.
@@ -85,6 +96,9 @@ func (i *Influx) part(ctx context.Context, from, to time.Time, show func(*faultl
 	step := time.Duration(0)
 	for j := range history {
 		step = max(step, history[j].Step)
+		if t := history[j].Tier; t != tsdb.Policy && i.tier != tsdb.Hours {
+			i.tier = t
+		}
 	}
 	switch {
 	case step > i.step && i.step == 0 && to.Sub(from) > shortestPart:
