@@ -50,6 +50,8 @@ type Position struct {
 	Parent  string  `json:"parent,omitempty"`
 	Points  []Point `json:"points"`
 	Asset   Asset   `json:"asset"`
+
+	Labels map[string]string `json:"labels,omitempty"` // what people group by: line, building, duty; rules attach to them
 }
 
 // Asset is the unit standing at a position: history and coverage follow its serial number.

@@ -63,6 +63,8 @@ const (
 	VerbOutOfService = "out_of_service" // Position, Rule (empty: all of them), Reason, Until (at most LongestOutOfService away)
 	VerbReturn       = "return"         // Position, Rule (empty: all of them): back in service
 	VerbReset        = "reset"          // Position, Rule: ends the latch of an alarm that returned to normal
+
+	VerbRules = "rules" // Versions: these rules are in force from here on, in the whole partition; by the owner of the partition
 )
 
 // Command is what a person decided about alarms, put into the stream so that a replay repeats it.
@@ -78,6 +80,8 @@ type Command struct {
 	Plan     string    `json:"plan,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 	Until    time.Time `json:"until,omitzero"` // of shelve and out_of_service
+
+	Versions map[string]int `json:"versions,omitempty"` // of rules: every rule that is in force, with the version of its document
 }
 
 // CommandResult is the answer of rules to a command.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func TestCommands(t *testing.T) {
 	}
 	sent := f.bus.commands()
 	want := faultline.Command{ID: r.ID, Verb: faultline.VerbAcknowledge, At: noon, By: "local", Site: "plant-3", Position: "P-101", Rule: "bearing-temperature", Reason: "seen"}
-	if len(sent) != 1 || sent[0] != want {
+	if len(sent) != 1 || !reflect.DeepEqual(sent[0], want) {
 		t.Errorf("sent %+v, want %+v", sent, want)
 	}
 

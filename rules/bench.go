@@ -231,6 +231,7 @@ func (benchSource) Consume(ctx context.Context, _ int, _ faultline.Place, _ func
 	return ctx.Err()
 }
 func (benchSource) Tick(context.Context, int, time.Time) error            { return nil }
+func (benchSource) Order(context.Context, int, faultline.Command) error   { return nil }
 func (benchSource) Answer(context.Context, faultline.CommandResult) error { return nil }
 
 // benchStore keeps nothing. It is its own lease.

@@ -17,6 +17,10 @@ func (w *worker) commandMessage(m *faultline.Message) {
 		w.engine.metrics.commands.WithLabelValues("refused").Inc()
 		return
 	}
+	if c.Verb == faultline.VerbRules {
+		w.turnTo(m)
+		return
+	}
 	u := w.units[unitID(c.Site, c.Position)]
 	if u == nil {
 		u = w.units[gatewayUnitID(c.Site, c.Position)]

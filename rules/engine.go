@@ -25,6 +25,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,10 @@ type Options struct {
 	Source Source
 	Store  Store
 	Set    *Set
+	// Documents are the rules as people edit them; Set seeds them, with SetTests beside the shipped tests,
+	// and gives their plans. nil: the rules are those of Set.
+	Documents Documents
+	SetTests  []File
 	// Publish tells pages that something changed, after it is in the store; may be nil. It must not block.
 	Publish func(faultline.Event) error
 	// Owner names this process in leases. A process that takes over the work of one that crashed, and
@@ -62,6 +67,10 @@ type Engine struct {
 	world   atomic.Pointer[world]
 	log     *slog.Logger
 
+	shelfMu sync.Mutex
+	shelf   shelf
+
+	looking sync.Mutex // one look at a time
 	mu      sync.Mutex
 	lag     map[int]time.Time // partition → when the latest message was stored
 	version chan struct{}     // closed when the positions have changed
@@ -93,7 +102,7 @@ func New(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{Options: o, metrics: m, lag: map[int]time.Time{}, version: make(chan struct{})}
+	e := &Engine{Options: o, metrics: m, lag: map[int]time.Time{}, version: make(chan struct{}), shelf: shelf{rules: map[string]*Rule{}, sets: map[string]*Set{}}}
 	if e.log = o.Log; e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -115,13 +124,20 @@ func (e *Engine) Run(ctx context.Context) error {
 		g.Go(func() error { e.partition(ctx, p); return nil })
 	}
 	g.Go(func() error { e.refresh(ctx); return nil })
+	g.Go(func() error { e.follow(ctx); return nil })
 	return g.Wait()
 }
 
-// start reads the equipment for the first time.
+// start seeds the rules and reads the equipment for the first time.
 func (e *Engine) start(ctx context.Context) error {
 	for wait := 100 * time.Millisecond; ; wait = min(wait*2, 5*time.Second) {
-		err := e.look(ctx)
+		var err error
+		if e.Documents != nil {
+			err = e.seed(ctx, time.Now())
+		}
+		if err == nil {
+			err = e.look(ctx)
+		}
 		if err == nil || permanent(err) {
 			return err
 		}
@@ -132,12 +148,26 @@ func (e *Engine) start(ctx context.Context) error {
 	}
 }
 
-// look reads the equipment and, if it has changed, lists its rules anew and restarts the workers.
+// look reads the equipment and the live rules. If they have changed it lists the rules anew, and restarts
+// the workers if it is the equipment that has.
 func (e *Engine) look(ctx context.Context) error {
-	next, err := readWorld(ctx, e.Store, e.Set, e.Terms)
+	e.looking.Lock()
+	defer e.looking.Unlock()
+	set, versions := e.Set, map[string]int(nil)
+	if e.Documents != nil {
+		var err error
+		if versions, err = e.Documents.LiveVersions(ctx, faultline.DocumentRules); err != nil {
+			return err
+		}
+		if set, err = e.setOf(ctx, versions); err != nil {
+			return err
+		}
+	}
+	next, err := readWorld(ctx, e.Store, set, e.Terms)
 	if err != nil {
 		return err
 	}
+	next.versions = versions
 	last := e.world.Load()
 	changed := last == nil
 	if !changed {
@@ -145,9 +175,13 @@ func (e *Engine) look(ctx context.Context) error {
 			return err
 		}
 	}
-	if changed {
-		if err := e.Store.ReplaceRuleInstances(ctx, e.Set.Instances(next.positions)); err != nil {
+	edited := last != nil && !maps.Equal(last.versions, versions)
+	if changed || edited {
+		if err := e.Store.ReplaceRuleInstances(ctx, set.Instances(next.positions)); err != nil {
 			return fmt.Errorf("list the rules of %d positions: %w", len(next.positions), err)
+		}
+		for _, m := range set.Misfits(next.positions) {
+			e.log.Warn("rule without effect", "why", m)
 		}
 	}
 	e.mu.Lock()
@@ -156,9 +190,6 @@ func (e *Engine) look(ctx context.Context) error {
 	if changed {
 		close(e.version)
 		e.version = make(chan struct{})
-		for _, m := range e.Set.Misfits(next.positions) {
-			e.log.Warn("rule without effect", "why", m)
-		}
 	}
 	return nil
 }
@@ -238,6 +269,7 @@ func (e *Engine) tenure(ctx context.Context, p int) error {
 	g.Go(func() error { return w.run(inner) })
 	g.Go(func() error { return e.renew(inner, lease) })
 	g.Go(func() error { e.tick(inner, p); return nil })
+	g.Go(func() error { e.order(inner, w); return nil })
 	g.Go(func() error {
 		select {
 		case <-stale:

@@ -74,3 +74,35 @@ rules:
 		}
 	}
 }
+
+// A rule with labels is for those positions only that have all of them.
+func TestLabels(t *testing.T) {
+	set, err := Load(nil, File{"l.yaml", []byte(`
+rules:
+  - {id: level, title: Level low, kind: threshold, asset_kind: tank, point: level, labels: {line: "2", duty: "*"}, limits: {low: 20}, failure_mode: empty, family: supply}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		labels map[string]string
+		fits   int
+	}{
+		{nil, 0},
+		{map[string]string{"line": "2"}, 0},
+		{map[string]string{"line": "2", "duty": "standby"}, 1},
+		{map[string]string{"line": "3", "duty": "standby"}, 0},
+		{map[string]string{"line": "2", "duty": "", "more": "x"}, 1},
+	} {
+		p := faultline.Position{Site: "s", ID: "T-1", Kind: "tank", Labels: c.labels, Points: []faultline.Point{{Name: "level", Type: faultline.TypeFloat}}}
+		if got := set.Instances([]faultline.Position{p}); len(got) != c.fits {
+			t.Errorf("labels %v: %d rules, want %d", c.labels, len(got), c.fits)
+		}
+	}
+	for _, wrong := range []string{`{"a b": x}`, `{line: ""}`} {
+		_, err := Load(nil, File{"l.yaml", []byte("rules: [{id: level, title: T, kind: threshold, asset_kind: tank, point: level, labels: " + wrong + ", limits: {low: 20}, failure_mode: empty, family: supply}]")})
+		if err == nil || !strings.Contains(err.Error(), "labels") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+}

@@ -32,6 +32,7 @@ type plant struct {
 	lag       time.Duration // by which frames are stored late
 	behind    time.Duration // by which the equipment's clock is behind the gateway's
 	stream    string
+	documents bool // rules are documents of the store, seeded from set
 	log       []faultline.Message
 
 	worker  *worker
@@ -101,6 +102,8 @@ func (s source) Consume(context.Context, int, faultline.Place, func(context.Cont
 	return nil
 }
 func (s source) Tick(context.Context, int, time.Time) error { return nil }
+
+func (s source) Order(context.Context, int, faultline.Command) error { return nil }
 func (s source) Answer(_ context.Context, r faultline.CommandResult) error {
 	s.p.answers[r.ID] = r
 	return nil
@@ -114,6 +117,12 @@ func (p *plant) start() {
 		Publish: func(e faultline.Event) error { p.events = append(p.events, e); return nil }})
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	if p.documents {
+		e.Documents = p.store
+		if err := e.seed(ctx, start); err != nil {
+			p.t.Fatal(err)
+		}
 	}
 	if err := e.look(ctx); err != nil {
 		p.t.Fatal(err)
@@ -197,7 +206,10 @@ func (p *plant) saveSome() {
 			units, done = append(units, saved), append(done, savedUnit{u, saved.Place})
 		}
 	}
-	if place := p.worker.saver.least(done); place.Sequence > 0 {
+	place := p.worker.saver.least(done)
+	units, _ = p.worker.saver.book(units, place)
+	p.worker.book.changed = false
+	if place.Sequence > 0 {
 		units = append(units, Unit{ID: partitionUnit, Place: place})
 	}
 	if err := p.lease.SaveUnits(p.t.Context(), units, nil, faultline.Place{}); err != nil {

@@ -226,7 +226,8 @@ func (playSource) Partitions() int      { return 1 }
 func (playSource) Consume(context.Context, int, faultline.Place, func(context.Context, []faultline.Message) error) error {
 	return nil
 }
-func (playSource) Tick(context.Context, int, time.Time) error { return nil }
+func (playSource) Tick(context.Context, int, time.Time) error          { return nil }
+func (playSource) Order(context.Context, int, faultline.Command) error { return nil }
 func (s playSource) Answer(_ context.Context, r faultline.CommandResult) error {
 	s.p.answers[r.ID] = r
 	return nil

@@ -20,8 +20,11 @@ type Rule struct {
 	Kind      string   `yaml:"kind"`       // a kind.Type's name
 	AssetKind string   `yaml:"asset_kind"` // such as pump; "*" for all equipment; "gateway" for gateways
 	Positions []string `yaml:"positions"`  // empty: all; else "P-101" or "site/P-101"
-	Point     string   `yaml:"point"`      // empty: the asset as a whole; "*": each point, as a rule of its own
-	Disabled  bool     `yaml:"disabled"`   // switches a rule of the library off
+
+	Labels map[string]string `yaml:"labels"` // only where the position has all of these; "*" is any value
+
+	Point    string `yaml:"point"`    // empty: the asset as a whole; "*": each point, as a rule of its own
+	Disabled bool   `yaml:"disabled"` // switches a rule of the library off
 
 	kind.Settings `yaml:",inline"`
 
@@ -41,13 +44,15 @@ type Rule struct {
 
 	Overrides []Override `yaml:"overrides"` // where it is different
 
-	of *kind.Type
+	of     *kind.Type
+	source string // as it was written, on its own
 }
 
 // file is what a rule file holds.
 type file struct {
 	Rules []*Rule         `yaml:"rules"`
 	Plans []*inspect.Plan `yaml:"plans"`
+	Tests any             `yaml:"tests"` // a file may hold the tests of its rules; package story reads them
 }
 
 // JoinWithin where the rule says none.
@@ -96,6 +101,14 @@ func (r *Rule) validate(p *document.Problems, path string, plans map[string]*ins
 				report(fmt.Sprintf("positions[%d]", i), "%s", plain(err))
 				break
 			}
+		}
+	}
+	for key, value := range r.Labels {
+		if err := faultline.CheckName("label", key); err != nil {
+			report("labels", "%s", plain(err))
+		}
+		if strings.TrimSpace(value) == "" {
+			report("labels", "%s is empty: use \"*\" for any value", key)
 		}
 	}
 	name("failure_mode", r.FailureMode)
@@ -194,6 +207,11 @@ func (r *Rule) urgency(s faultline.Severity) int {
 func (r *Rule) wants(p *faultline.Position) bool {
 	if r.Disabled || r.AssetKind != p.Kind && (r.AssetKind != AnyKind || p.Kind == GatewayKind) {
 		return false
+	}
+	for key, value := range r.Labels {
+		if is, has := p.Labels[key]; !has || value != is && value != "*" {
+			return false
+		}
 	}
 	if len(r.Positions) == 0 {
 		return true

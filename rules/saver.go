@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/faultline-iot/faultline"
@@ -20,6 +21,8 @@ type saver struct {
 
 	writing sync.WaitGroup
 	result  chan []savedUnit // of the write that is going on; empty while it is
+
+	bookLost atomic.Bool // a write failed that had the book in it
 }
 
 type savedUnit struct {
@@ -76,6 +79,10 @@ func (s *saver) some(ctx context.Context) {
 	if place != (faultline.Place{}) {
 		units = append(units, Unit{ID: partitionUnit, Place: place})
 	}
+	withBook := false
+	if units, withBook = s.book(units, place); withBook {
+		s.w.book.changed = false
+	}
 	s.writing.Go(func() {
 		if err := s.write(ctx, units, drop, place); err != nil {
 			if ctx.Err() == nil {
@@ -83,6 +90,9 @@ func (s *saver) some(ctx context.Context) {
 				s.w.log.Warn("saving the state of rules failed; a restart would read further back", "error", err)
 			}
 			done = nil
+			if withBook {
+				s.bookLost.Store(true)
+			}
 		}
 		s.result <- done
 	})
@@ -98,8 +108,31 @@ func (s *saver) unit(u *unit) (Unit, error) {
 	return Unit{ID: u.id, Place: u.place, State: state}, nil
 }
 
+// book adds the book to the units if it has changed, without what a restart after place needs no more.
+func (s *saver) book(units []Unit, place faultline.Place) ([]Unit, bool) {
+	b := s.w.book
+	if s.w.engine.Documents == nil {
+		return units, false
+	}
+	if place != (faultline.Place{}) {
+		b.trim(place)
+	}
+	if !b.changed {
+		return units, false
+	}
+	u, err := b.unit(s.w.place)
+	if err != nil {
+		s.w.log.Error("the rules in force cannot be saved", "error", err)
+		return units, false
+	}
+	return append(units, u), true
+}
+
 // note takes over what a write has saved.
 func (s *saver) note(done []savedUnit) {
+	if s.bookLost.Swap(false) {
+		s.w.book.changed = true
+	}
 	for _, d := range done {
 		d.unit.saved = d.place
 		s.drop = nil // they went with it
@@ -158,6 +191,10 @@ func (s *saver) all(ctx context.Context) error {
 		}
 		units = append(units, saved)
 	}
+	if s.bookLost.Swap(false) {
+		s.w.book.changed = true
+	}
+	units, _ = s.book(units, s.w.place)
 	units = append(units, Unit{ID: partitionUnit, Place: s.w.place})
 	return s.write(ctx, units, s.drop, s.w.place)
 }

@@ -19,6 +19,8 @@ type Source interface {
 	Consume(ctx context.Context, partition int, from faultline.Place, handle func(context.Context, []faultline.Message) error) error
 	// Tick puts the hub's second into the stream.
 	Tick(ctx context.Context, partition int, at time.Time) error
+	// Order puts a command of the partition's owner into the stream.
+	Order(ctx context.Context, partition int, c faultline.Command) error
 	// Answer tells who sent a command what became of it; nobody may be waiting.
 	Answer(ctx context.Context, r faultline.CommandResult) error
 }
@@ -32,6 +34,19 @@ type Store interface {
 	// Lease makes owner the only one that works on the partition until now + ttl;
 	// faultline.ErrConflict while another is.
 	Lease(ctx context.Context, partition int, owner string, ttl time.Duration, now time.Time) (Lease, error)
+}
+
+// Documents are the rules as people edit them, in versions (faultline.DocumentRules, by the id of the rule);
+// *store.Store has them.
+type Documents interface {
+	// LiveVersions gives the live version of every document of a kind.
+	LiveVersions(ctx context.Context, kind string) (map[string]int, error)
+	// Revision gives one version, which never changes, or faultline.ErrNotFound; the live one for 0.
+	Revision(ctx context.Context, kind, name string, version int) (faultline.Revision, error)
+	LiveRevisions(ctx context.Context, kind string) ([]faultline.Revision, error)
+	// SeedRevisions makes versions live unless people have edited their documents; it gives what is there.
+	SeedRevisions(ctx context.Context, list []faultline.Revision) (are []faultline.Revision, seeded []string, err error)
+	MoveRevision(ctx context.Context, e faultline.RevisionEvent, live int) (faultline.Revision, error)
 }
 
 // Lease is the right to work on a partition. Its writes fail with faultline.ErrFenced, and change

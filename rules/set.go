@@ -106,6 +106,13 @@ func Load(base *Set, files ...File) (*Set, error) {
 		}
 	}
 	for i, f := range files {
+		var sources []string
+		if docs[i].Problems().Len() == 0 {
+			var err error
+			if sources, err = document.Items(f.Data, "rules"); err != nil {
+				docs[i].Problems().Add("rules", "%s", err)
+			}
+		}
 		for j, r := range contents[i].Rules {
 			where := fmt.Sprintf("rules[%d]", j)
 			if r == nil {
@@ -114,6 +121,9 @@ func Load(base *Set, files ...File) (*Set, error) {
 			}
 			if r.Version == 0 {
 				r.Version = 1
+			}
+			if j < len(sources) {
+				r.source = sources[j]
 			}
 			r.validate(docs[i].Problems(), where, plans)
 			once(docs[i], ruleIn, f.Name, r.ID, where)

@@ -80,12 +80,21 @@ func unitID(site, position string) string { return site + "/" + position }
 
 func gatewayUnitID(site, gateway string) string { return "gateway:" + site + "/" + gateway }
 
-func newUnit(set *Set, p *faultline.Position) (*unit, []string) {
-	u := &unit{id: unitID(p.Site, p.ID), position: p, gateway: p.Kind == GatewayKind, points: map[string]*watched{}}
-	if u.gateway {
-		u.id = gatewayUnitID(p.Site, p.ID)
+func positionUnitID(p *faultline.Position) string {
+	if p.Kind == GatewayKind {
+		return gatewayUnitID(p.Site, p.ID)
 	}
+	return unitID(p.Site, p.ID)
+}
+
+func newUnit(set *Set, p *faultline.Position) (*unit, []string) {
 	attached, misfits := set.attach(p)
+	return unitOf(p, attached), misfits
+}
+
+// unitOf makes a unit of rules that were found to apply to its position.
+func unitOf(p *faultline.Position, attached []attachment) *unit {
+	u := &unit{id: positionUnitID(p), position: p, gateway: p.Kind == GatewayKind, points: map[string]*watched{}}
 	for _, a := range attached {
 		i := &instance{attachment: a}
 		u.rules = append(u.rules, i)
@@ -110,7 +119,7 @@ func newUnit(set *Set, p *faultline.Position) (*unit, []string) {
 			u.ticking = append(u.ticking, i)
 		}
 	}
-	return u, misfits
+	return u
 }
 
 // seen tells whether the message at p is in the state already.

@@ -97,7 +97,7 @@ func (u *unit) restore(state []byte) (orphans []faultline.Alarm, err error) {
 		}
 		r := u.find(name)
 		if r == nil {
-			if alarm != nil && alarm.Active {
+			if alarm != nil && (alarm.Active || alarm.Latched) {
 				orphans = append(orphans, *alarm)
 			}
 			continue

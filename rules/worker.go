@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/faultline-iot/faultline"
@@ -32,6 +33,10 @@ type worker struct {
 	orphans  []faultline.Alarm
 	place    faultline.Place // everything up to here was dealt with and is in the store
 	now      time.Time       // hub time: never goes back
+
+	book     *book
+	coming   []entryOfBook // of the batch
+	versions atomic.Pointer[map[string]int]
 
 	decoder bus.Decoder
 	frame   faultline.Frame
@@ -123,6 +128,11 @@ func (w *worker) load(ctx context.Context) (from faultline.Place, drop []string,
 		w.place = u.Place
 		delete(byID, partitionUnit)
 	}
+	book := byID[bookUnit]
+	delete(byID, bookUnit)
+	if err := w.open(ctx, book); err != nil {
+		return from, nil, fmt.Errorf("which rules are in force in partition %d: %w", w.partition, err)
+	}
 	positions := slices.Concat(w.world.positions, gateways(w.world.positions))
 	for i := range positions {
 		if p := &positions[i]; w.engine.Source.Partition(p.Site) == w.partition {
@@ -154,17 +164,24 @@ func (w *worker) load(ctx context.Context) (from faultline.Place, drop []string,
 // add makes a unit. One that was never saved begins where the partition stands: what came before was
 // not for it.
 func (w *worker) add(p *faultline.Position, saved map[string]*Unit) *unit {
-	u, _ := newUnit(w.world.set, p)
-	if w.units[u.id] != nil {
-		return w.units[u.id]
+	id := positionUnitID(p)
+	if w.units[id] != nil {
+		return w.units[id]
 	}
+	s := saved[id]
+	place := w.place
+	if s != nil {
+		place = s.Place
+	}
+	set := w.book.at(place)
+	u, _ := newUnit(set, p)
 	u.place, u.saved = w.place, w.place
-	if s := saved[u.id]; s != nil {
-		delete(saved, u.id)
+	if s != nil {
+		delete(saved, id)
 		orphans, err := u.restore(s.State)
 		if err != nil {
 			w.log.Error("the saved state of a unit is of no use; its rules begin anew", "unit", u.id, "error", err)
-			u, _ = newUnit(w.world.set, p)
+			u, _ = newUnit(set, p)
 			orphans = nil
 		}
 		u.place, u.saved = s.Place, s.Place
@@ -189,6 +206,9 @@ func (w *worker) handle(ctx context.Context, messages []faultline.Message) error
 		return nil
 	}
 	began := time.Now()
+	if err := w.readRules(ctx, messages); err != nil {
+		return err
+	}
 	w.effects, w.answers = w.effects[:0], w.answers[:0]
 	for i := range messages {
 		w.message(&messages[i])
@@ -315,11 +335,16 @@ func (w *worker) heartbeat(m *faultline.Message) {
 // orphaned clears the alarms of rules that are no more.
 func (w *worker) orphaned() {
 	for _, a := range w.orphans {
-		a.Active, a.ClearedAt = false, w.now.UTC()
-		w.effects = append(w.effects, effect{alarm: a, event: faultline.AlarmEvent{
-			Alarm: a.ID, At: w.now.UTC(), StoredAt: w.now.UTC(), Transition: faultline.TransitionCleared, Severity: a.Severity,
-			Why: "the rule was removed or no longer fits the position",
-		}})
+		w.effects = append(w.effects, w.orphan(a))
 	}
 	w.orphans = nil
+}
+
+// orphan ends the alarm of a rule that is no more.
+func (w *worker) orphan(a faultline.Alarm) effect {
+	a.Active, a.Latched, a.ClearedAt = false, false, w.now.UTC()
+	return effect{alarm: a, event: faultline.AlarmEvent{
+		Alarm: a.ID, At: w.now.UTC(), StoredAt: w.now.UTC(), Transition: faultline.TransitionCleared, Severity: a.Severity,
+		Why: "the rule was removed or no longer fits the position",
+	}}
 }

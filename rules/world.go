@@ -11,6 +11,7 @@ import (
 // world is what the rules know of the equipment at a moment. It does not change.
 type world struct {
 	set       *Set
+	versions  map[string]int // of the set's rules; nil without documents
 	positions []faultline.Position
 	sites     map[string]faultline.Site
 	contracts []faultline.Contract

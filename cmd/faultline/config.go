@@ -100,6 +100,8 @@ type AssetConfig struct {
 	Purchased    time.Time `yaml:"purchased"`
 	Delivered    time.Time `yaml:"delivered"`
 	Commissioned time.Time `yaml:"commissioned"`
+	// Labels are what people group assets by, such as line or building; rules may attach to them.
+	Labels map[string]string `yaml:"labels"`
 }
 
 // ContractConfig is a service contract.
@@ -191,7 +193,7 @@ func (c *Config) positions() []faultline.Position {
 			}
 			out = append(out, faultline.Position{
 				Site: g.Site, ID: d.Position, Name: a.Name, Kind: prof.Kind, Gateway: g.ID,
-				Profile: prof.ID(), Address: shownAddress(d), Parent: a.Parent, Points: prof.DomainPoints(),
+				Profile: prof.ID(), Address: shownAddress(d), Parent: a.Parent, Points: prof.DomainPoints(), Labels: a.Labels,
 				Asset: faultline.Asset{
 					Serial: a.Serial, Model: a.Model, Manufacturer: a.Manufacturer, Customer: a.Customer,
 					Criticality: faultline.Criticality(a.Criticality), ProductKind: a.ProductKind,

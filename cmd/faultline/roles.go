@@ -103,7 +103,7 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 func (n *node) startRules(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleRules)
 	engine, err := rules.New(rules.Options{
-		Source: n.hub, Store: rules.SQL(n.store), Set: n.cfg.rules, Publish: n.conn.PublishEvent, Owner: n.owner(),
+		Source: n.hub, Store: rules.SQL(n.store), Documents: n.store, Set: n.cfg.rules, Publish: n.conn.PublishEvent, Owner: n.owner(),
 		Log: n.log, Registry: n.registry,
 	})
 	if err != nil {

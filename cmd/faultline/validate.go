@@ -264,6 +264,11 @@ func (c *Config) validateAssets(p *document.Problems, known map[string][]string)
 		if a.Criticality != "" && !slices.Contains([]string{"A", "B", "C"}, a.Criticality) {
 			p.Add(at+".criticality", "%q: use A (stops the plant), B (hinders it) or C", a.Criticality)
 		}
+		for label := range a.Labels {
+			if err := faultline.CheckName("label", label); err != nil {
+				p.Add(at+".labels", "%s", err)
+			}
+		}
 		if a.ProductKind != "" && !slices.ContainsFunc(faultline.DefaultTerms, func(t faultline.WarrantyTerm) bool { return t.ProductKind == a.ProductKind }) {
 			p.Add(at+".product_kind", "%q: use electronics, industrial or consumable", a.ProductKind)
 		}

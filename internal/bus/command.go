@@ -30,6 +30,25 @@ func (h *Hub) Tick(ctx context.Context, partition int, at time.Time) error {
 	return nil
 }
 
+// Order stores a command in a partition's stream and waits for no result; for the owner of the partition.
+func (h *Hub) Order(ctx context.Context, partition int, cmd faultline.Command) error {
+	if err := faultline.CheckName("command id", cmd.ID); err != nil {
+		return err
+	}
+	data, err := json.Marshal(cmd)
+	if err != nil {
+		return fmt.Errorf("order %s in partition %d: %w", cmd.ID, partition, err)
+	}
+	r := record{
+		subject: "c." + strconv.Itoa(partition), data: data,
+		header: []string{headerKind, kindCommand, headerID, "command/" + cmd.ID},
+	}
+	if _, err := h.conn.one(ctx, r.message()); err != nil {
+		return fmt.Errorf("order %s in partition %d: %w", cmd.ID, partition, err)
+	}
+	return nil
+}
+
 // Send stores a command in the stream of its site and waits up to 2 s for what rules make of it.
 // ErrPending: the command is stored, the result is not there yet. Any other error: the command may be
 // stored; sending it again with the same ID within an hour does not repeat it.

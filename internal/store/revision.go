@@ -31,41 +31,64 @@ func (s *Store) AddRevision(ctx context.Context, r faultline.Revision, newest in
 // came from the same hand (r.By) and says something else. What people have edited stays: then the version
 // that is live is returned, or the newest if none is, and false.
 func (s *Store) SeedRevision(ctx context.Context, r faultline.Revision) (is faultline.Revision, seeded bool, err error) {
-	r.State = faultline.RevisionLive
-	err = s.update(ctx, "seed revision", func(c conn) error {
-		seeded = false
-		if err := revisionIdentity(&r); err != nil {
-			return err
-		}
-		newest, found, err := c.revision(ctx, r.Kind, r.Name, newestVersion)
-		if err != nil {
-			return err
-		}
-		live, isLive, err := c.revision(ctx, r.Kind, r.Name, liveVersion)
-		if err != nil {
-			return err
-		}
-		if is = newest; isLive {
-			is = live
-		}
-		touched := found && (!isLive || live.Version != newest.Version || live.By != r.By)
-		if touched || isLive && live.Body == r.Body {
-			return nil
-		}
-		if isLive {
-			event := faultline.RevisionEvent{Kind: r.Kind, Name: r.Name, Version: live.Version, State: faultline.RevisionRetired, By: r.By, At: r.At}
-			if err := c.setRevision(ctx, event); err != nil {
+	got, seededNames, err := s.SeedRevisions(ctx, []faultline.Revision{r})
+	if err != nil {
+		return is, false, err
+	}
+	return got[0], len(seededNames) > 0, nil
+}
+
+// SeedRevisions does what SeedRevision does with each, in one transaction. It gives what is there now,
+// in the same order, and the names of those that were seeded.
+func (s *Store) SeedRevisions(ctx context.Context, list []faultline.Revision) (are []faultline.Revision, seeded []string, err error) {
+	err = s.update(ctx, "seed revisions", func(c conn) error {
+		are, seeded = nil, nil
+		for _, r := range list {
+			is, did, err := c.seedRevision(ctx, r)
+			if err != nil {
 				return err
 			}
+			are = append(are, is)
+			if did {
+				seeded = append(seeded, r.Name)
+			}
 		}
-		seeded = true
-		is, err = c.addRevision(ctx, r, newest.Version)
-		return err
+		return nil
 	})
 	if err != nil {
-		return faultline.Revision{}, false, err
+		return nil, nil, err
 	}
-	return is, seeded, nil
+	return are, seeded, nil
+}
+
+func (c conn) seedRevision(ctx context.Context, r faultline.Revision) (is faultline.Revision, seeded bool, err error) {
+	r.State = faultline.RevisionLive
+	if err := revisionIdentity(&r); err != nil {
+		return is, false, err
+	}
+	newest, found, err := c.revision(ctx, r.Kind, r.Name, newestVersion)
+	if err != nil {
+		return is, false, err
+	}
+	live, isLive, err := c.revision(ctx, r.Kind, r.Name, liveVersion)
+	if err != nil {
+		return is, false, err
+	}
+	if is = newest; isLive {
+		is = live
+	}
+	touched := found && (!isLive || live.Version != newest.Version || live.By != r.By)
+	if touched || isLive && live.Body == r.Body {
+		return is, false, nil
+	}
+	if isLive {
+		event := faultline.RevisionEvent{Kind: r.Kind, Name: r.Name, Version: live.Version, State: faultline.RevisionRetired, By: r.By, At: r.At}
+		if err := c.setRevision(ctx, event); err != nil {
+			return is, false, err
+		}
+	}
+	is, err = c.addRevision(ctx, r, newest.Version)
+	return is, err == nil, err
 }
 
 // AnyVersion as the live version that somebody saw means that he does not mind.
@@ -142,6 +165,22 @@ func (s *Store) Revision(ctx context.Context, kind, name string, version int) (f
 // LiveRevisions gives the live version of every document of a kind with its body, by name.
 func (s *Store) LiveRevisions(ctx context.Context, kind string) ([]faultline.Revision, error) {
 	return s.revisions(ctx, `body`, `kind = ? AND state = 'live'`, kind)
+}
+
+// LiveVersions gives the number of the live version of every document of a kind, by name.
+func (s *Store) LiveVersions(ctx context.Context, kind string) (map[string]int, error) {
+	versions := map[string]int{}
+	err := s.reader().each(ctx, func(rows *sql.Rows) error {
+		var name string
+		var version int
+		err := rows.Scan(&name, &version)
+		versions[name] = version
+		return err
+	}, `SELECT name, version FROM revision WHERE kind = ? AND state = 'live'`, kind)
+	if err != nil {
+		return nil, fmt.Errorf("live versions of %s: %w", kind, err)
+	}
+	return versions, nil
 }
 
 // Revisions lists the versions of a document without bodies, the newest first; of every document of the

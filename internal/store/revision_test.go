@@ -64,6 +64,9 @@ func testRevisions(t *testing.T, s *Store) {
 	must(t, err)
 	second.State = faultline.RevisionLive
 	equal(t, "live", live, []faultline.Revision{second})
+	versions, err := s.LiveVersions(ctx, faultline.DocumentRules)
+	must(t, err)
+	equal(t, "live versions", versions, map[string]int{"hot": 2})
 	back, err := s.MoveRevision(ctx, move(1, faultline.RevisionLive), 2)
 	must(t, err)
 	is, err := s.Revision(ctx, faultline.DocumentRules, "hot", 0)
