@@ -298,7 +298,6 @@ func (c *course) update(response Clock) (Clock, int) {
 		return Clock{State: ClockNone}, 0
 	}
 	late := 0
-	last := response.Stopped
 	start := c.starts[len(c.starts)-1]
 	solved := c.solvedAfter(start)
 	for _, p := range c.urgent(start) {
@@ -309,7 +308,7 @@ func (c *course) update(response Clock) (Clock, int) {
 		if !solved.IsZero() {
 			until = earlier(until, solved)
 		}
-		last = later(response.Stopped, p.from)
+		last := later(response.Stopped, p.from)
 		for _, m := range c.told {
 			if m.at.After(last) && !m.at.After(until) {
 				if m.at.After(c.terms.Calendar.Add(last, every)) {
