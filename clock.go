@@ -93,13 +93,16 @@ func (c Clocks) Next() (next Clock) {
 	return next
 }
 
+// HasClocks tells whether the ticket's kind has clocks.
+func (t *Ticket) HasClocks() bool { return t.Kind == TicketFault || t.Kind == TicketManual }
+
 // Clocks are computed from the ticket's course whenever they are read; nothing of them is stored. They
 // apply to fault and manual tickets; an inspection has its plan's window, an improvement its date. On an
 // ended ticket they stand still.
 func (t *Ticket) Clocks(terms ServiceTerms, now time.Time) Clocks {
 	none := Clock{State: ClockNone}
 	c := Clocks{Cycle: Cycle{none, none}, Promise: none, Update: none}
-	if t.Kind != TicketFault && t.Kind != TicketManual {
+	if !t.HasClocks() {
 		return c
 	}
 	if !t.Status.Open() && !t.ClosedAt.IsZero() && t.ClosedAt.Before(now) {

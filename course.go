@@ -16,7 +16,7 @@ type Turn struct {
 }
 
 // Note takes an event of the ticket's history into its course, if its clocks go by it. Whoever adds an
-// event to the history of a ticket notes it; the store does so in ChangeTicket and ImportTicket.
+// event to the history of a ticket notes it; the store does so in ChangeTicket and AddTicket.
 func (t *Ticket) Note(e TicketEvent) {
 	turn := Turn{At: e.At, Kind: e.Kind, From: e.From, To: e.To}
 	switch e.Kind {

@@ -157,6 +157,7 @@ type Ticket struct {
 	WaitingFrom Status          `json:"waiting_from,omitempty"`
 	Priority    Priority        `json:"priority"`
 	Urgency     int             `json:"urgency"`
+	Impact      Criticality     `json:"impact,omitempty"` // of the asset, unless a person corrected it
 	Site        string          `json:"site"`
 	Position    string          `json:"position,omitempty"` // empty for a gateway's ticket
 	Serial      string          `json:"serial,omitempty"`
@@ -179,8 +180,9 @@ type Ticket struct {
 	ContractVersion int    `json:"contract_version,omitempty"`
 	Course          []Turn `json:"course,omitempty"` // what its clocks are computed from, oldest first
 
-	EventAt     time.Time `json:"event_at"`    // when it was raised, in event time
-	ReceivedAt  time.Time `json:"received_at"` // starts the clocks
+	Due         time.Time `json:"due,omitzero"` // of an improvement, which has no clocks
+	EventAt     time.Time `json:"event_at"`     // when it was raised, in event time
+	ReceivedAt  time.Time `json:"received_at"`  // starts the clocks
 	RecoveredAt time.Time `json:"recovered_at,omitzero"`
 	ResolvedAt  time.Time `json:"resolved_at,omitzero"`
 	ClosedAt    time.Time `json:"closed_at,omitzero"`

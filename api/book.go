@@ -133,6 +133,19 @@ func (b *book) openContracts(ctx context.Context, c *contents) error {
 	return nil
 }
 
+// contract gives a version of a contract, the newest for 0; nil if there is none.
+func (c *contents) contract(id string, version int) *faultline.Contract {
+	if version != 0 {
+		return c.versions[contractVersion{id, version}]
+	}
+	for i := range c.contracts {
+		if c.contracts[i].ID == id {
+			return &c.contracts[i]
+		}
+	}
+	return nil
+}
+
 // service gives the terms that a ticket's clocks go by: those of the contract version pinned on it.
 func (c *contents) service(t *faultline.Ticket) faultline.ServiceTerms {
 	if k := c.versions[contractVersion{t.Contract, t.ContractVersion}]; k != nil {

@@ -323,7 +323,7 @@ func (f *fixture) addTicket(t testing.TB, k faultline.Ticket, events []faultline
 	for i := range evidence {
 		evidence[i].Ticket = k.ID
 	}
-	stored, err := f.store.ImportTicket(t.Context(), k, events, evidence)
+	stored, err := f.store.AddTicket(t.Context(), k, events, evidence)
 	if err != nil {
 		t.Fatal(fmt.Errorf("ticket %s: %w", k.ID, err))
 	}

@@ -75,11 +75,22 @@ func (m *Move) apply(t *faultline.Ticket, by string, at time.Time, normal bool) 
 		return nil, &refusal{err, names, nil}
 	}
 	from := t.Status
+	events := []faultline.TicketEvent{}
+	if m.To == faultline.StatusWaitingParts && t.HasClocks() || !m.ExpectedAt.IsZero() {
+		if m.ExpectedAt.IsZero() {
+			return nil, &refusal{fmt.Errorf("%w: ticket %s waits for parts only with an expected time that the customer was told; missing: expected_solution_at", faultline.ErrRefused, t.Number), nil, []string{"expected_solution_at: when the customer can expect the solution"}}
+		}
+		e, err := t.Promised(m.ExpectedAt, m.Text, by, at)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
 	if t.Reports(m.To) {
 		return m.report(t, by, at)
 	}
 	event := faultline.TicketEvent{At: at, By: by, Kind: faultline.EventMoved, From: string(from), To: string(m.To), Text: m.words()}
-	events := []faultline.TicketEvent{event}
+	events = append(events, event)
 
 	switch m.To {
 	case faultline.StatusResolved:
@@ -140,7 +151,11 @@ func (m *Move) report(t *faultline.Ticket, by string, at time.Time) ([]faultline
 	}
 	event := faultline.TicketEvent{At: at, By: by, Kind: faultline.EventMoved, From: string(t.Status), To: string(m.To), Text: text}
 	t.Resolution, t.Assignee, t.Status, t.WaitingFrom = r, strings.TrimSpace(r.Owner), m.To, ""
-	return []faultline.TicketEvent{event, tell(faultline.EventDiagnosis, r.Words, by, at)}, nil
+	events := []faultline.TicketEvent{event, tell(faultline.EventDiagnosis, r.Words, by, at)}
+	if t.HasClocks() { // a diagnosis carries a promise: the plan's date
+		events = append(events, faultline.TicketEvent{At: at, By: by, Kind: faultline.EventPromise, To: r.NextAt.Format(time.RFC3339), Text: sentence(r.NextPlan)})
+	}
+	return events, nil
 }
 
 // sentence without its full stop, to stand in another.
@@ -169,7 +184,7 @@ func tell(kind, text, by string, at time.Time) faultline.TicketEvent {
 	return faultline.TicketEvent{At: at, By: by, Kind: kind, Text: strings.TrimSpace(text)}
 }
 
-var commentKinds = []string{faultline.EventComment, faultline.EventResponse, faultline.EventSolution, faultline.EventDiagnosis}
+var commentKinds = []string{faultline.EventComment, faultline.EventResponse, faultline.EventPromise, faultline.EventSolution, faultline.EventDiagnosis}
 
 // check fills in the kind and says what is wrong with the request itself.
 func (m *Comment) check() error {
@@ -185,9 +200,22 @@ func (m *Comment) check() error {
 	return checkText("text", m.Text, 1, maxText)
 }
 
-func (m *Comment) apply(by string, at time.Time) []faultline.TicketEvent {
-	if m.Kind == faultline.EventComment {
-		return []faultline.TicketEvent{{At: at, By: by, Kind: m.Kind, Text: strings.TrimSpace(m.Text)}}
+// apply gives the lines for the history. A diagnosis of work that is still to be done carries a promise.
+func (m *Comment) apply(t *faultline.Ticket, by string, at time.Time) ([]faultline.TicketEvent, error) {
+	var events []faultline.TicketEvent
+	promises := m.Kind == faultline.EventPromise || m.Kind == faultline.EventDiagnosis && t.HasClocks()
+	if promises && m.ExpectedAt.IsZero() {
+		return nil, &refusal{invalid("expected_solution_at is missing: say when the customer can expect the solution"), nil, []string{"expected_solution_at: when the customer can expect the solution"}}
 	}
-	return []faultline.TicketEvent{tell(m.Kind, m.Text, by, at)}
+	if m.Kind != faultline.EventPromise {
+		events = append(events, faultline.TicketEvent{At: at, By: by, Kind: m.Kind, Text: strings.TrimSpace(m.Text)})
+	}
+	if !m.ExpectedAt.IsZero() {
+		e, err := t.Promised(m.ExpectedAt, m.Text, by, at)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, nil
 }

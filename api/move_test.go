@@ -60,7 +60,7 @@ func TestMoves(t *testing.T) {
 		{name: "and not as solved", t: fault(faultline.StatusInProgress), m: Move{To: "triaged", Resolution: &claimed}, says: "what is solved goes to resolved"},
 		{name: "not while it waits", t: fault(faultline.StatusWaitingParts), m: Move{To: "triaged", Resolution: &report}, says: "allowed: in_progress, scheduled, cancelled"},
 		{name: "reported: the words are a diagnosis", t: fault(faultline.StatusInProgress), m: Move{To: "triaged", Resolution: &report, Text: "keys at the gate"}, ill: true,
-			events: "moved:Partly solved. Cause: bearing worn. Next: replace the bearing. By: Ben, until 15 Mar 2026. keys at the gate,diagnosis_sent:It runs at half load.",
+			events: "moved:Partly solved. Cause: bearing worn. Next: replace the bearing. By: Ben, until 15 Mar 2026. keys at the gate,diagnosis_sent:It runs at half load.,promise:replace the bearing",
 			check: func(t *faultline.Ticket) bool {
 				return t.Status == "triaged" && t.Resolution.Outcome == "partial" && t.Assignee == "Ben" && solutionSent(t).Equal(noon) && responded(t).Equal(noon) && t.ResolvedAt.IsZero()
 			}},
@@ -115,7 +115,8 @@ func TestComments(t *testing.T) {
 		{Comment{Text: "looked at it"}, false, false, "comment"},
 		{Comment{Text: "we are on it", ToCustomer: true}, true, false, "response"},
 		{Comment{Text: "we are on it", Kind: "response"}, true, false, "response"},
-		{Comment{Text: "it is the seal", Kind: "diagnosis_sent"}, true, true, "diagnosis_sent"},
+		{Comment{Text: "on Friday", Kind: "promise", ExpectedAt: noon.Add(time.Hour)}, true, false, "promise"},
+		{Comment{Text: "it is the seal", Kind: "diagnosis_sent", ExpectedAt: noon.Add(time.Hour)}, true, true, "diagnosis_sent"},
 		{Comment{Text: "turn it off and on", Kind: "solution_sent", ToCustomer: true}, true, true, "solution_sent"},
 	} {
 		k := fault(faultline.StatusTriaged)
@@ -123,13 +124,37 @@ func TestComments(t *testing.T) {
 			t.Errorf("%+v: %v", c.m, err)
 			continue
 		}
-		e := c.m.apply("anna", noon)
+		k.Status = faultline.StatusInProgress
+		e, err := c.m.apply(&k, "anna", noon)
+		if err != nil {
+			t.Errorf("%+v: %v", c.m, err)
+		}
 		for i := range e {
 			k.Note(e[i])
 		}
-		if responded(&k).IsZero() == c.responded || solutionSent(&k).IsZero() == c.answered || len(e) != 1 || e[0].Kind != c.kind {
+		if responded(&k).IsZero() == c.responded || solutionSent(&k).IsZero() == c.answered || e[0].Kind != c.kind {
 			t.Errorf("%+v: %+v %+v", c.m, e, k)
 		}
+	}
+}
+
+// What is told to a customer about the solution carries a time.
+func TestPromisesAreAsked(t *testing.T) {
+	k := fault(faultline.StatusInProgress)
+	for _, m := range []Comment{{Text: "it is the seal", Kind: "diagnosis_sent"}, {Text: "soon", Kind: "promise"}} {
+		var r *refusal
+		if _, err := m.apply(&k, "anna", noon); !errors.As(err, &r) || len(r.missing) != 1 || !strings.Contains(r.missing[0], "expected_solution_at") {
+			t.Errorf("%s: %v", m.Kind, err)
+		}
+	}
+	m := Move{To: faultline.StatusWaitingParts}
+	if _, err := m.apply(&k, "anna", noon, false); !errors.Is(err, faultline.ErrRefused) || k.Status != faultline.StatusInProgress {
+		t.Errorf("waiting for parts without a promise: %v, %s", err, k.Status)
+	}
+	m.ExpectedAt = noon.Add(48 * time.Hour)
+	events, err := m.apply(&k, "anna", noon, false)
+	if err != nil || len(events) != 2 || events[0].Kind != faultline.EventPromise || k.Status != faultline.StatusWaitingParts {
+		t.Errorf("%v %+v", err, events)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	faultline "github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/api/console"
@@ -133,6 +134,10 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 			v.Clocks = append(v.Clocks, d)
 		}
 	}
+	for _, p := range k.Promises {
+		v.Promises = append(v.Promises, console.PromiseRow{Told: m.At(p.ToldAt), Expected: m.At(p.Expected), Text: p.Text, Broken: p.Broken})
+	}
+	v.Amend = s.amendView(&b, &t, entered)
 	for i := len(events) - 1; i >= 0; i-- {
 		v.History = append(v.History, m.history(&events[i]))
 	}
@@ -232,7 +237,7 @@ func moveForms(t *faultline.Ticket) []console.MoveForm {
 		case to == faultline.StatusScheduled:
 			f.Hint = "when and who"
 		case to == faultline.StatusWaitingParts:
-			f.Hint = "which parts, expected when"
+			f.Hint, f.Promise = "which parts", t.HasClocks()
 		case to == faultline.StatusWaitingCustomer:
 			f.Hint = "what for"
 		case to == faultline.StatusInProgress:
@@ -355,13 +360,24 @@ func typed(p *faultline.Point, v float64) faultline.Value {
 	return faultline.Float(v)
 }
 
+// moved is one end of a change as people read it.
+func (m *rows) moved(kind, v string) string {
+	if at, err := time.Parse(time.RFC3339, v); err == nil && (kind == faultline.EventPromise || kind == faultline.EventReceived) {
+		return m.At(at).Clock
+	}
+	if kind == faultline.EventAssigned || kind == faultline.EventContract {
+		return v
+	}
+	return console.Word(v)
+}
+
 func (m *rows) history(e *faultline.TicketEvent) console.HistoryRow {
 	r := console.HistoryRow{At: m.At(e.At), By: e.By, Kind: console.Word(e.Kind), Text: e.Text}
 	if e.From != "" || e.To != "" {
-		r.Move = strings.TrimSpace(console.Word(e.From) + " → " + console.Word(e.To))
+		r.Move = strings.TrimSpace(m.moved(e.Kind, e.From) + " → " + m.moved(e.Kind, e.To))
 	}
 	switch e.Kind {
-	case faultline.EventResponse, faultline.EventSolution, faultline.EventDiagnosis:
+	case faultline.EventResponse, faultline.EventPromise, faultline.EventSolution, faultline.EventDiagnosis:
 		r.Tone = "customer"
 	case faultline.EventRecovered:
 		r.Tone = "good"

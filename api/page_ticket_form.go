@@ -20,7 +20,10 @@ func (s *Server) moveForm(c *call) (any, error) {
 	if m.Reason != faultline.CancelDuplicate {
 		m.DuplicateOf = ""
 	}
-	entered := console.Entered{To: string(m.To), Reason: m.Reason, DuplicateOf: m.DuplicateOf, Text: m.Text}
+	if m.ExpectedAt, err = s.formTime(c, "expected_at"); err != nil {
+		return nil, err
+	}
+	entered := console.Entered{To: string(m.To), Reason: m.Reason, DuplicateOf: m.DuplicateOf, Text: m.Text, Expected: c.PostForm("expected_at")}
 	if m.To == faultline.StatusResolved {
 		m.Resolution = &faultline.Resolution{
 			Outcome: c.PostForm("outcome"), Verdict: c.PostForm("verdict"), FailureMode: c.PostForm("failure_mode"), Detection: c.PostForm("detection"), Mechanism: c.PostForm("mechanism"), Cause: c.PostForm("cause"),
@@ -61,9 +64,13 @@ func day(t time.Time, l *time.Location) string {
 
 func (s *Server) commentForm(c *call) (any, error) {
 	m := Comment{Text: c.PostForm("text"), Kind: c.PostForm("kind")}
+	var err error
+	if m.ExpectedAt, err = s.formTime(c, "expected_at"); err != nil {
+		return nil, err
+	}
 	v, err := s.comment(c, &m)
 	if err != nil {
-		return s.again(c, console.Entered{Text: m.Text, CommentKind: m.Kind}, err)
+		return s.again(c, console.Entered{Text: m.Text, CommentKind: m.Kind, Expected: c.PostForm("expected_at")}, err)
 	}
 	return s.back(ticketHref(v.Number)+"#history", console.Notice{Text: console.Text("Added: %s", console.Word(m.Kind))}), nil
 }

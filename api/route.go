@@ -109,6 +109,8 @@ func (s *Server) apiRoutes() []route {
 			param{name: "width", about: "px", kind: "integer"}), mediaSVG),
 		command(post("/tickets/:id/move", tagTickets, "Move a ticket to another status", Move{}, Ticket{}, s.postMove)),
 		post("/tickets/:id/comments", tagTickets, "Comment a ticket; one to the customer stops the response clock", Comment{}, Ticket{}, s.postComment),
+		post("/tickets", tagTickets, "Open a ticket by hand", Report{}, Ticket{}, s.postReport),
+		post("/tickets/:id/amend", tagTickets, "Correct a ticket: priority, when it was received, contract, who has it", Amend{}, Ticket{}, s.postAmend),
 		command(post("/tickets/:id/acknowledge", tagTickets, "Acknowledge all alarms of a ticket", Acknowledge{}, Result{}, s.postAcknowledgeTicket)),
 
 		get("/evaluation", tagTickets, "How the desk did in the last 30 days; made-up history apart", DeskFigures{}, s.getEvaluation),

@@ -19,6 +19,8 @@ var bodies = map[string]string{
 	"/shelve":         `{"reason":"known","until":"2026-03-14T16:00:00Z"}`,
 	"/out-of-service": `{"reason":"known","until":"2026-03-14T16:00:00Z"}`,
 	"/move":           `{"to":"triaged","text":"remote first"}`,
+	"/tickets":        `{"site":"plant-3","position":"P-101","title":"Pump rattles","urgency":3}`,
+	"/amend":          `{"assignee":"Ben"}`,
 	"/comments":       `{"text":"on our way","to_customer":true}`,
 }
 

@@ -47,6 +47,8 @@ type tickets interface {
 	Ticket(ctx context.Context, idOrNumber string) (faultline.Ticket, error)
 	TicketEvents(ctx context.Context, id string) ([]faultline.TicketEvent, error)
 	Evidence(ctx context.Context, ticket string) ([]faultline.Evidence, error)
+	// AddTicket numbers and adds a ticket with its first lines of history; see store.Store.
+	AddTicket(context.Context, faultline.Ticket, []faultline.TicketEvent, []faultline.Evidence) (faultline.Ticket, error)
 	// ChangeTicket calls change in one transaction; see store.Store.
 	ChangeTicket(ctx context.Context, idOrNumber string, version int, change func(*faultline.Ticket) ([]faultline.TicketEvent, error)) (faultline.Ticket, error)
 }

@@ -245,7 +245,7 @@ func (s *Server) comment(c *call, m *Comment) (Ticket, error) {
 		return Ticket{}, err
 	}
 	t, err := s.store.ChangeTicket(c.Request.Context(), c.Param("id"), m.Version, func(t *faultline.Ticket) ([]faultline.TicketEvent, error) {
-		return m.apply(c.by, c.now), nil
+		return m.apply(t, c.by, c.now)
 	})
 	if err != nil {
 		return Ticket{}, err

@@ -189,6 +189,7 @@ type Move struct {
 	DuplicateOf string                `json:"duplicate_of,omitempty" about:"number of the other ticket, if cancelled as duplicate"`
 	Text        string                `json:"text,omitempty"`
 	Resolution  *faultline.Resolution `json:"resolution,omitempty" about:"needed to resolve; and from in_progress to triaged, as the report of work that did not solve it: outcome partial or not_solved, words, cause, next_plan, owner, next_at"`
+	ExpectedAt  time.Time             `json:"expected_solution_at,omitzero" about:"when the customer was told to expect the solution: needed for waiting_parts"`
 	Version     int                   `json:"version,omitempty" about:"the version seen; 0 takes whatever is there"`
 }
 
@@ -196,8 +197,36 @@ type Move struct {
 type Comment struct {
 	Text       string `json:"text"`
 	ToCustomer bool   `json:"to_customer,omitempty" about:"a message or logged call to the customer: stops the response clock"`
-	Kind       string `json:"kind,omitempty" about:"comment, response, solution_sent or diagnosis_sent; the last three go to the customer, and the last two stop the answer clock too"`
-	Version    int    `json:"version,omitempty" about:"the version seen; 0 takes whatever is there"`
+	Kind       string `json:"kind,omitempty" about:"comment, response, promise, solution_sent or diagnosis_sent; all but the first go to the customer, and the last two stop the answer clock too"`
+
+	ExpectedAt time.Time `json:"expected_solution_at,omitzero" about:"when the customer was told to expect the solution: needed for promise and diagnosis_sent"`
+	Version    int       `json:"version,omitempty" about:"the version seen; 0 takes whatever is there"`
+}
+
+// Amend is the request to correct a ticket. What is left out stays as it is.
+type Amend struct {
+	Impact          faultline.Criticality `json:"impact,omitempty" about:"A, B or C"`
+	Urgency         int                   `json:"urgency,omitempty" about:"3: production stopped or may stop before planned work; 2: degraded; 1: no effect yet"`
+	ReceivedAt      time.Time             `json:"received_at,omitzero" about:"when the call, mail or form really came: the clocks begin there"`
+	Contract        string                `json:"contract,omitempty" about:"id of the contract that the clocks go by"`
+	ContractVersion int                   `json:"contract_version,omitempty" about:"of that contract; the newest unless given"`
+	Assignee        *string               `json:"assignee,omitempty"`
+	Reason          string                `json:"reason,omitempty" about:"needed for all but the assignee"`
+	Version         int                   `json:"version,omitempty" about:"the version seen; 0 takes whatever is there"`
+}
+
+// Report is a ticket that a person opens.
+type Report struct {
+	Kind       faultline.TicketKind  `json:"kind,omitempty" about:"manual (unless given) or improvement"`
+	Site       string                `json:"site"`
+	Position   string                `json:"position,omitempty"`
+	Title      string                `json:"title"`
+	Text       string                `json:"text,omitempty" about:"symptom, and when it began"`
+	Impact     faultline.Criticality `json:"impact,omitempty" about:"A, B or C; the asset's unless given"`
+	Urgency    int                   `json:"urgency,omitempty" about:"1 to 3; 2 unless given"`
+	ReceivedAt time.Time             `json:"received_at,omitzero" about:"when the call, mail or form came; now unless given"`
+	Assignee   string                `json:"assignee,omitempty"`
+	Due        time.Time             `json:"due,omitzero" about:"of an improvement"`
 }
 
 // Health of the process and its parts.

@@ -75,7 +75,8 @@ func (d *desk) due(e *effect, a *faultline.Alarm) error {
 	t.Serial, t.Rule, t.RuleVersion = p.Asset.Serial, a.Rule, a.RuleVersion
 	t.FailureMode, t.Family = e.rule.rule.FailureMode, e.rule.rule.Family
 	t.Urgency = e.rule.rule.urgency(a.Severity)
-	t.Priority = faultline.PriorityOf(p.Asset.Criticality, t.Urgency)
+	t.Impact = p.Asset.Criticality
+	t.Priority = faultline.PriorityOf(t.Impact, t.Urgency)
 	t.ReceivedAt, t.LastAlarmAt, t.Late = d.now, a.RaisedAt, e.late
 	d.world.cover(&t, p, d.now)
 	switch err := d.create(e, a, &t, "inspection"); {

@@ -12,7 +12,7 @@ func (d *desk) draft(e *effect, a *faultline.Alarm, urgency int) faultline.Ticke
 	p := e.unit.position
 	t := faultline.Ticket{
 		Kind: faultline.TicketFault, Maintenance: faultline.Corrective, Status: faultline.StatusNew,
-		Site: a.Site, Position: a.Position, Serial: p.Asset.Serial, Urgency: urgency,
+		Site: a.Site, Position: a.Position, Serial: p.Asset.Serial, Urgency: urgency, Impact: d.criticality(e.unit),
 		Priority: faultline.PriorityOf(d.criticality(e.unit), urgency), Rule: a.Rule, RuleVersion: a.RuleVersion,
 		Title: a.Position + ": " + a.Title, Text: sentence(a.Why), EventAt: a.RaisedAt, ReceivedAt: d.now, LastAlarmAt: a.RaisedAt,
 		Count: 1,
@@ -130,7 +130,11 @@ func (d *desk) again(a *faultline.Alarm, t *faultline.Ticket) {
 
 // raisePriority gives the ticket the higher urgency and priority, and says so.
 func (d *desk) raisePriority(e *effect, t *faultline.Ticket, urgency int) rise {
-	p := faultline.PriorityOf(d.criticality(e.unit), urgency)
+	impact := t.Impact // which a person may have corrected
+	if impact == "" {
+		impact = d.criticality(e.unit)
+	}
+	p := faultline.PriorityOf(impact, max(urgency, t.Urgency))
 	if urgency > t.Urgency {
 		t.Urgency = urgency
 	}

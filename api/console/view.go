@@ -44,7 +44,7 @@ type Notice struct {
 }
 
 // views are all pages; each has a template of its name.
-var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Tickets{}, Ticket{}, Inspections{}, Data{}, Contracts{}, Reference{}, Login{}, Problem{}}
+var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Data{}, Contracts{}, Reference{}, Login{}, Problem{}}
 
 // Link leads somewhere.
 type Link struct{ Href, Text string }
@@ -220,12 +220,14 @@ type MoveForm struct {
 	Resolve        bool // asks for the resolution
 	Report         bool // asks for the report of work that did not solve it
 	Cancel         bool // asks for a reason
+	Promise        bool // asks when the customer can expect the solution
 }
 
 // Entered is what was typed into a form that was refused, or what is known already.
 type Entered struct {
 	faultline.Resolution
-	To, Reason, DuplicateOf, Text, CommentKind, NextDay string
+	To, Reason, DuplicateOf, Text, CommentKind, NextDay, Expected string
+	Amend                                                         bool // of the form of corrections
 }
 
 // EvidenceView is a piece of evidence.
@@ -287,6 +289,15 @@ type Ticket struct {
 	History      []HistoryRow
 	Resolution   []Fact
 	CommentKinds []Option
+	Amend        *AmendForm // nil if nothing can be corrected any more
+	Promises     []PromiseRow
+}
+
+// PromiseRow is a time at which the customer was told to expect the solution.
+type PromiseRow struct {
+	Told, Expected Moment
+	Text           string
+	Broken         bool
 }
 
 // Inspections is the list of inspections.

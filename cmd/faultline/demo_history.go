@@ -263,7 +263,7 @@ func (d *demonstration) pastTicket(ctx context.Context, f pastFault, to time.Tim
 	if err != nil {
 		return err
 	}
-	made, err := d.node.store.ImportTicket(ctx, t, events, evidence)
+	made, err := d.node.store.AddTicket(ctx, t, events, evidence)
 	if err != nil {
 		return err
 	}

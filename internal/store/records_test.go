@@ -277,10 +277,10 @@ func testImport(t *testing.T, s *Store) {
 	ticket.ID, ticket.MadeUp, ticket.Status = "demo-1", true, faultline.StatusClosed
 	line := faultline.TicketEvent{At: t0, Kind: faultline.EventOpened, By: "rules"}
 	evidence := faultline.Evidence{Alarm: "a", At: t0, Samples: []faultline.EvidenceSample{}}
-	first, err := s.ImportTicket(ctx, ticket, []faultline.TicketEvent{line}, []faultline.Evidence{evidence})
+	first, err := s.AddTicket(ctx, ticket, []faultline.TicketEvent{line}, []faultline.Evidence{evidence})
 	must(t, err)
 	equal(t, "number", first.Number, "T-000001")
-	second, err := s.ImportTicket(ctx, ticket, []faultline.TicketEvent{line}, nil)
+	second, err := s.AddTicket(ctx, ticket, []faultline.TicketEvent{line}, nil)
 	must(t, err)
 	equal(t, "imported again", second, first)
 	lines, err := s.TicketEvents(ctx, "demo-1")

@@ -164,11 +164,11 @@ func (s *Store) ChangeTicket(ctx context.Context, idOrNumber string, expectVersi
 	return changed, nil
 }
 
-// ImportTicket adds made-up history: a ticket with its events and evidence, whose Ticket fields it
-// fills. The number is counted here. A ticket whose ID exists already is returned as it is stored.
-func (s *Store) ImportTicket(ctx context.Context, t faultline.Ticket, events []faultline.TicketEvent, evidence []faultline.Evidence) (faultline.Ticket, error) {
+// AddTicket adds a ticket that no rule raised, by a person's hand or as made-up history, with its events
+// and evidence, whose Ticket fields it fills. The number is counted here. A ticket whose ID exists already is returned as it is stored.
+func (s *Store) AddTicket(ctx context.Context, t faultline.Ticket, events []faultline.TicketEvent, evidence []faultline.Evidence) (faultline.Ticket, error) {
 	t.Version = max(t.Version, 1)
-	err := s.update(ctx, "import ticket", func(c conn) error {
+	err := s.update(ctx, "add ticket", func(c conn) error {
 		if t.ID == "" {
 			t.ID = newID()
 		} else if was, err := c.ticket(ctx, t.ID, ""); err == nil {
@@ -181,7 +181,7 @@ func (s *Store) ImportTicket(ctx context.Context, t faultline.Ticket, events []f
 			t.Note(e)
 		}
 		if err := c.insertTicket(ctx, &t); err != nil {
-			return fmt.Errorf("import ticket: %w", err)
+			return fmt.Errorf("add ticket: %w", err)
 		}
 		for _, e := range events {
 			e.Ticket = t.ID
