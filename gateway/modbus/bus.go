@@ -29,6 +29,7 @@ const (
 	lineSilence  = 300 * time.Millisecond // between closing and opening again: late answers die out
 	backoffFirst = 500 * time.Millisecond
 	backoffMost  = 10 * time.Second
+	maxJobs      = 64 // that wait for a bus
 )
 
 // Device is one unit on a bus.
@@ -81,6 +82,7 @@ type Bus struct {
 	readyAt time.Time     // when the line may be opened
 	backoff time.Duration // of a line that cannot be opened
 	why     error         // of the last failure to open it
+	jobs    chan job      // they go ahead of polls
 }
 
 // New checks the configuration; it connects to nothing.
@@ -102,13 +104,15 @@ func New(cfg Config) (*Bus, error) {
 		cfg.Metrics = NewMetrics(nil)
 	}
 	cfg.Log = cfg.Log.With("component", "modbus", "bus", a.String())
-	b := &Bus{cfg: cfg, address: a, dial: newLine}
+	b := &Bus{cfg: cfg, address: a, dial: newLine, jobs: make(chan job, maxJobs)}
 	for _, d := range cfg.Devices {
 		d.fill()
 		if d.Profile == nil || !d.Profile.UsesModbus() {
 			return nil, fmt.Errorf("%w: position %s: its profile has no Modbus registers", faultline.ErrInvalid, d.Position)
 		}
-		b.units = append(b.units, newUnit(d))
+		u := newUnit(d)
+		u.between = b.between
+		b.units = append(b.units, u)
 	}
 	if len(b.units) == 0 {
 		return nil, fmt.Errorf("%w: bus %s has no devices", faultline.ErrInvalid, a)
@@ -174,7 +178,7 @@ func (b *Bus) loop(ctx context.Context) {
 				u = v
 			}
 		}
-		if pause(ctx, time.Until(u.due)) != nil {
+		if b.idle(ctx, u.due) != nil {
 			return
 		}
 		b.turn(ctx, u)

@@ -40,6 +40,8 @@ type unit struct {
 	retryAt time.Time     // zero: not in back-off
 	backoff time.Duration // the last one
 
+	between func(context.Context) error // serves what goes ahead of polls; nil outside a bus
+
 	out chan reading // one reading waits while the one before is being stored
 }
 
@@ -96,6 +98,11 @@ func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
 		if b.refused != nil && now.Before(b.again) {
 			u.fail(b.fields, quality(b.refused))
 			continue
+		}
+		if u.between != nil && k > 0 {
+			if err := u.between(ctx); err != nil {
+				return u.abort(k, err)
+			}
 		}
 		data, err := u.read(ctx, l, b.request(u))
 		var e Exception

@@ -35,7 +35,7 @@ type rtuLine struct {
 	overdue overdue
 	recent  []answered
 	repeat  *request // a request that is not settled
-	out     [8]byte
+	out     [260]byte
 	in      [256]byte
 }
 
@@ -103,44 +103,62 @@ func (l *rtuLine) read(ctx context.Context, r request) ([]byte, error) {
 	if l.port == nil {
 		return nil, errNotConnected
 	}
-	if l.overdue.fits(shapeOf(r), time.Now()) {
-		o, ok := other(r, func(s shape) bool { return l.overdue.fits(s, time.Now()) })
-		if !ok {
-			return nil, fmt.Errorf("%w: unit %d may still answer an older request", errDesync, r.unit)
-		}
-		if _, err := l.exchange(ctx, o); err != nil && !isException(err) {
-			return nil, err
-		}
+	if err := l.clear(ctx, shapeOf(r), r); err != nil {
+		return nil, err
 	}
 	return l.exchange(ctx, r)
 }
 
-// exchange sends one request and takes its answer; answers to older requests are thrown away.
+// clear asks r's unit for something else if an overdue answer could be taken for one of shape s.
+func (l *rtuLine) clear(ctx context.Context, s shape, r request) error {
+	if l.overdue.fits(s, time.Now()) {
+		o, ok := other(r, func(s shape) bool { return l.overdue.fits(s, time.Now()) })
+		if !ok {
+			return fmt.Errorf("%w: unit %d may still answer an older request", errDesync, r.unit)
+		}
+		if _, err := l.exchange(ctx, o); err != nil && !isException(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// exchange reads.
 func (l *rtuLine) exchange(ctx context.Context, r request) ([]byte, error) {
 	s := shapeOf(r)
+	if l.seen(s) {
+		l.repeat = &r
+	}
+	var pdu [5]byte
+	pdu[0] = s.function
+	binary.BigEndian.PutUint16(pdu[1:], r.address)
+	binary.BigEndian.PutUint16(pdu[3:], r.count)
+	return l.transact(ctx, s, pdu[:], r.timeout, r.pause)
+}
+
+// transact sends one request, whose answer has shape s, and takes that; answers to older requests are
+// thrown away.
+func (l *rtuLine) transact(ctx context.Context, s shape, pdu []byte, timeout, rest time.Duration) ([]byte, error) {
 	quiet := l.silence
 	if l.seen(s) {
 		quiet = max(quiet, repeatQuiet)
-		l.repeat = &r
 	}
-	if err := pause(ctx, time.Until(l.last.Add(r.pause))); r.pause > 0 && err != nil {
+	if err := pause(ctx, time.Until(l.last.Add(rest))); rest > 0 && err != nil {
 		return nil, err
 	}
 	if err := l.listen(quiet); err != nil {
 		return nil, err
 	}
 	l.fresh = false
-	if err := l.port.SetDeadline(time.Now().Add(r.timeout)); err != nil {
+	if err := l.port.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil { // after SetDeadline, which would undo the deadline that ends with ctx
 		return nil, err
 	}
-	out := l.out[:]
-	out[0], out[1] = r.unit, s.function
-	binary.BigEndian.PutUint16(out[2:], r.address)
-	binary.BigEndian.PutUint16(out[4:], r.count)
-	binary.LittleEndian.PutUint16(out[6:], crc16(out[:6]))
+	l.out[0] = s.unit
+	n := 1 + copy(l.out[1:], pdu)
+	out := binary.LittleEndian.AppendUint16(l.out[:n], crc16(l.out[:n]))
 	l.overdue.sent(s, time.Now())
 	if _, err := l.port.Write(out); err != nil {
 		return nil, err
@@ -176,7 +194,12 @@ func (l *rtuLine) frame(ctx context.Context) (shape, []byte, error) {
 	if s.exception() {
 		s.bytes, data, end = 0, 2, 5
 	}
-	if f := s.function &^ 0x80; f < 1 || f > 4 || end > len(l.in) {
+	switch f := s.function &^ 0x80; {
+	case writes(f):
+		if !s.exception() {
+			s.bytes, data, end = 4, 2, 8
+		}
+	case f < 1 || f > 4 || end > len(l.in):
 		return shape{}, nil, errDesync
 	}
 	if err := l.fill(ctx, l.in[3:end]); err != nil {
