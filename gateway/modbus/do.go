@@ -88,12 +88,12 @@ func (b *Bus) work(ctx context.Context, j job) error {
 	if wait := time.Until(j.unit.retryAt); wait > 0 {
 		return fmt.Errorf("%s does not answer and is asked again in %v: %w", j.unit.Position, wait.Round(time.Millisecond), j.unit.dead)
 	}
+	if err := b.ready(ctx); err != nil { // with the bus's context, which the connection outlives the job with
+		return err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(j.ctx, func() { cancel(context.Cause(j.ctx)) })()
-	if err := b.ready(ctx); err != nil {
-		return err
-	}
 	a := &Access{ctx: ctx, line: b.line, unit: j.unit}
 	if p, several := b.line.(*pool); several {
 		a.line = p.lines[0] // what was fetched ahead is older than the job
