@@ -62,7 +62,8 @@ func (g *Gateway) addModbus(devices []configured) error {
 		}
 		c.Devices = append(c.Devices, d.modbus(d.profile))
 	}
-	for _, name := range names {
+	for i, name := range names {
+		buses[name].Phase = float64(i) / float64(len(names))
 		b, err := modbus.New(*buses[name])
 		if err != nil {
 			return err

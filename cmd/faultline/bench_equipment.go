@@ -16,17 +16,19 @@ import (
 )
 
 // benchEquipment is the other side of bench poll: devices of one address each that answer every read
-// with float32 values, and count. It prints its addresses, obeys "start" and "stop" on its input, and
-// ends with it.
+// with float32 values, and count. It prints its addresses, obeys commands on its input, each answered by a
+// line, and ends with it. Commands: "count" begins a window, with those that can die alive or dead as they
+// are; "rest" ends it; "die" and "live" change them; "report" tells of all windows.
 func benchEquipment(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
 	devices := fs.Int("devices", 1, "how many")
 	dead := fs.Int("dead", 0, "how many of them never answer")
+	mortal := fs.Int("mortal", 0, "how many of them obey die and live")
 	latency := fs.Duration("latency", 0, "of an answer")
 	period := fs.Duration("period", time.Second, "that they are polled with")
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
-	var list []*benchDevice
+	e := benchEquip{period: *period}
 	var addresses []string
 	for i := range *devices {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -34,9 +36,9 @@ func benchEquipment(ctx context.Context, fs *flag.FlagSet, args []string, out io
 			return fmt.Errorf("bench device %d: %w", i, err)
 		}
 		defer l.Close()
-		// Dead ones are spread over all.
-		d := &benchDevice{latency: *latency, dead: (i+1)**dead / *devices > i**dead / *devices}
-		list = append(list, d)
+		among := func(n int) bool { return (i+1)*n / *devices > i*n / *devices } // spread over all
+		d := &benchDevice{latency: *latency, dead: among(*dead), mortal: among(*mortal)}
+		e.list = append(e.list, d)
 		addresses = append(addresses, l.Addr().String())
 		go d.listen(l) // ends with the process
 	}
@@ -45,21 +47,7 @@ func benchEquipment(ctx context.Context, fs *flag.FlagSet, args []string, out io
 		return fmt.Errorf("tell the addresses: %w", err)
 	}
 	for in := bufio.NewScanner(os.Stdin); in.Scan() && ctx.Err() == nil; {
-		var r equipmentReport
-		var polls [][]time.Time
-		for _, d := range list {
-			d.mu.Lock()
-			if in.Text() == "start" {
-				d.counting, d.points, d.requests, d.polls = true, 0, 0, nil
-			} else {
-				d.counting = false
-				r.Points += d.points
-				r.Requests += d.requests
-				polls = append(polls, d.polls)
-			}
-			d.mu.Unlock()
-		}
-		r.summarize(polls, *period)
+		r := e.obey(in.Text())
 		if err := enc.Encode(r); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
@@ -67,15 +55,55 @@ func benchEquipment(ctx context.Context, fs *flag.FlagSet, args []string, out io
 	return nil
 }
 
+// benchEquip is all devices.
+type benchEquip struct {
+	list   []*benchDevice
+	period time.Duration
+	died   bool
+	with   []bool // by window: whether those that can die were dead
+}
+
+func (e *benchEquip) obey(command string) (r equipmentReport) {
+	switch command {
+	case "count":
+		e.with = append(e.with, e.died)
+	case "die", "live":
+		e.died = command == "die"
+	}
+	for _, d := range e.list {
+		d.mu.Lock()
+		switch command {
+		case "count":
+			d.windows = append(d.windows, nil)
+			d.counting = true
+		case "rest":
+			d.counting = false
+		case "die", "live":
+			if d.mortal {
+				d.dead = e.died
+			}
+		case "report":
+			r.Points += d.points
+			r.Requests += d.requests
+		}
+		d.mu.Unlock()
+	}
+	if command == "report" {
+		e.summarize(&r)
+	}
+	return r
+}
+
 type benchDevice struct {
 	latency time.Duration
-	dead    bool
+	mortal  bool
 
 	mu       sync.Mutex
+	dead     bool
 	counting bool
 	points   uint64
 	requests uint64
-	polls    []time.Time // of the first block
+	windows  [][]time.Time // polls of the first block
 }
 
 func (d *benchDevice) listen(l net.Listener) {
@@ -88,6 +116,12 @@ func (d *benchDevice) listen(l net.Listener) {
 	}
 }
 
+func (d *benchDevice) isDead() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead
+}
+
 func (d *benchDevice) serve(c net.Conn) {
 	defer c.Close()
 	r := bufio.NewReaderSize(c, 512)
@@ -97,7 +131,7 @@ func (d *benchDevice) serve(c net.Conn) {
 		if _, err := io.ReadFull(r, in[:]); err != nil {
 			return
 		}
-		if d.dead {
+		if d.isDead() {
 			continue
 		}
 		address, count := binary.BigEndian.Uint16(in[8:]), int(binary.BigEndian.Uint16(in[10:]))
@@ -119,7 +153,8 @@ func (d *benchDevice) serve(c net.Conn) {
 			d.requests++
 			d.points += uint64(count / 2)
 			if address == 0 {
-				d.polls = append(d.polls, at)
+				last := len(d.windows) - 1
+				d.windows[last] = append(d.windows[last], at)
 			}
 		}
 		d.mu.Unlock()

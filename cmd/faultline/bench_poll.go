@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,39 +25,36 @@ import (
 
 // pollResult is what bench poll measures. Values, requests and lateness are counted at the equipment.
 type pollResult struct {
-	Devices       int     `json:"devices"`
-	Dead          int     `json:"dead"`
-	Values        int     `json:"values"`
-	Blocks        int     `json:"blocks"`
-	Connections   int     `json:"connections"`
-	PeriodS       float64 `json:"period_s"`
-	LatencyS      float64 `json:"latency_s"`
-	SecondsS      float64 `json:"seconds_s"`
-	Points        uint64  `json:"points"` // values in answers that the equipment sent
-	PointsPerS    float64 `json:"points_per_s"`
-	Requests      uint64  `json:"requests"`
-	Stored        uint64  `json:"stored_points"` // good samples committed at the edge meanwhile
-	Polls         int     `json:"polls"`
-	Missed        int     `json:"missed_polls"` // of live devices
-	LatenessP50S  float64 `json:"lateness_p50_s"`
-	LatenessP99S  float64 `json:"lateness_p99_s"`
-	LatenessMaxS  float64 `json:"lateness_max_s"`
-	CPUS          float64 `json:"cpu_s"` // of the gateway with its stream, not of the equipment
-	CPUPerMillion float64 `json:"cpu_s_per_million_points"`
-	MemoryMB      float64 `json:"memory_peak_mb"`
-	Commits       uint64  `json:"commits"`
-	StreamBytes   uint64  `json:"stream_bytes"`
+	Devices        int     `json:"devices"`
+	Dead           int     `json:"dead"`
+	Values         int     `json:"values"`
+	Blocks         int     `json:"blocks"`
+	Connections    int     `json:"connections"`
+	PeriodS        float64 `json:"period_s"`
+	LatencyS       float64 `json:"latency_s"`
+	SecondsS       float64 `json:"seconds_s"`
+	Points         uint64  `json:"points"` // values in answers that the equipment sent
+	PointsPerS     float64 `json:"points_per_s"`
+	Requests       uint64  `json:"requests"`
+	Stored         uint64  `json:"stored_points"` // good samples committed at the edge meanwhile
+	latenessReport         // of live devices
+	CPUS           float64 `json:"cpu_s"` // of the gateway with its stream, not of the equipment
+	CPUPerMillion  float64 `json:"cpu_s_per_million_points"`
+	MemoryMB       float64 `json:"memory_peak_mb"`
+	Commits        uint64  `json:"commits"`
+	StreamBytes    uint64  `json:"stream_bytes"`
+
+	Compare *comparison `json:"compare_dead,omitempty"`
 }
 
-// equipmentReport is what the equipment's process says of a measurement.
-type equipmentReport struct {
-	Points   uint64
-	Requests uint64
-	Polls    int
-	Missed   int
-	P50      time.Duration
-	P99      time.Duration
-	Max      time.Duration
+// comparison is the lateness of the devices that live, with and without dead ones beside them: windows of one
+// run take turns, so that whatever else runs on the machine is in both.
+type comparison struct {
+	Dead    int            `json:"dead"`
+	Windows int            `json:"windows"` // of each
+	Without latenessReport `json:"without"`
+	With    latenessReport `json:"with"`
+	P99     float64        `json:"p99_ratio"` // with to without
 }
 
 // benchPoll polls simulated equipment in another process and stores every value durably.
@@ -67,6 +65,8 @@ func benchPoll(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writ
 	period := fs.Duration("period", time.Second, "between polls")
 	latency := fs.Duration("latency", 0, "that a device takes for each answer")
 	dead := fs.String("dead", "0%", "`SHARE` of devices that connect and never answer")
+	compare := fs.String("compare-dead", "0%", "`SHARE` of devices that die and live again in turns: the lateness of the others is compared")
+	profileTo := fs.String("cpuprofile", "", "write a CPU profile of the gateway to this `FILE`")
 	connections := fs.Int("connections", 1, "to each device at once")
 	dur := fs.Duration("for", 20*time.Second, "how long to measure")
 	dir := fs.String("data", "", "`DIR` for the edge stream; default a temporary one")
@@ -74,16 +74,23 @@ func benchPoll(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writ
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
-	share, err := strconv.ParseFloat(strings.TrimSuffix(*dead, "%"), 64)
-	if err != nil || share < 0 || share > 100 {
-		return fmt.Errorf("dead %q: write a share such as 10%%", *dead)
+	deadDevices, err := shareOf(*devices, "dead", *dead)
+	if err != nil {
+		return err
+	}
+	mortal, err := shareOf(*devices, "compare-dead", *compare)
+	if err != nil {
+		return err
+	}
+	if deadDevices > 0 && mortal > 0 || mortal == *devices {
+		return errors.New("give dead or compare-dead, and leave some alive to compare")
 	}
 	if *devices < 1 || *devices > gateway.MaxDevices || *values < 1 || *values > 10_000 || *blocks < 1 || *blocks > *values || *period < 10*time.Millisecond {
 		return fmt.Errorf("use 1 to %d devices, 1 to 10000 values, 1 to as many blocks, and a period of at least 10ms", gateway.MaxDevices)
 	}
 	b := pollBench{
-		pollResult: pollResult{Devices: *devices, Dead: int(share / 100 * float64(*devices)), Values: *values, Blocks: *blocks, Connections: *connections, PeriodS: period.Seconds(), LatencyS: latency.Seconds()},
-		period:     *period, dur: *dur, dir: *dir,
+		pollResult: pollResult{Devices: *devices, Dead: deadDevices, Values: *values, Blocks: *blocks, Connections: *connections, PeriodS: period.Seconds(), LatencyS: latency.Seconds()},
+		period:     *period, dur: *dur, dir: *dir, mortal: mortal, profile: *profileTo,
 	}
 	if b.dir == "" {
 		if b.dir, err = os.MkdirTemp("", "faultline-bench-"); err != nil {
@@ -105,13 +112,24 @@ func benchPoll(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writ
 
 type pollBench struct {
 	pollResult
-	period time.Duration
-	dur    time.Duration
-	dir    string
+	period  time.Duration
+	dur     time.Duration
+	dir     string
+	mortal  int
+	profile string
+}
+
+// shareOf reads a share such as 10%.
+func shareOf(n int, name, s string) (int, error) {
+	share, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
+	if err != nil || !(share >= 0 && share <= 100) {
+		return 0, fmt.Errorf("%s %q: write a share such as 10%%", name, s)
+	}
+	return int(share / 100 * float64(n)), nil
 }
 
 func (b *pollBench) run(ctx context.Context, latency time.Duration) (err error) {
-	e, err := startEquipment(ctx, "-devices", strconv.Itoa(b.Devices), "-dead", strconv.Itoa(b.Dead), "-latency", latency.String(), "-period", b.period.String())
+	e, err := startEquipment(ctx, "-devices", strconv.Itoa(b.Devices), "-dead", strconv.Itoa(b.Dead), "-mortal", strconv.Itoa(b.mortal), "-latency", latency.String(), "-period", b.period.String())
 	if err != nil {
 		return err
 	}
@@ -156,27 +174,84 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 	if err := wait(ctx, 3*b.period+time.Second); err != nil {
 		return err
 	}
-	if _, err := e.ask("start"); err != nil {
-		return err
+	if b.profile != "" {
+		f, err := os.Create(b.profile)
+		if err != nil {
+			return fmt.Errorf("write a profile: %w", err)
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return fmt.Errorf("write a profile: %w", err)
+		}
+		defer pprof.StopCPUProfile()
 	}
 	began, cpu, stored, stats := time.Now(), cpuSeconds(), goodSamples(g), p.Stats()
-	if err := wait(ctx, b.dur); err != nil {
+	if b.mortal > 0 {
+		if err := b.takeTurns(ctx, e, g); err != nil {
+			return err
+		}
+	} else if err := b.window(ctx, e, b.dur); err != nil {
 		return err
 	}
-	r, err := e.ask("stop")
+	r, err := e.ask("report")
 	if err != nil {
 		return err
 	}
 	b.SecondsS, b.CPUS, b.Stored = time.Since(began).Seconds(), cpuSeconds()-cpu, goodSamples(g)-stored
 	after := p.Stats()
 	b.Commits, b.StreamBytes = after.Batches-stats.Batches, after.Bytes-stats.Bytes
-	b.Points, b.Requests, b.Polls, b.Missed = r.Points, r.Requests, r.Polls, r.Missed
-	b.LatenessP50S, b.LatenessP99S, b.LatenessMaxS = r.P50.Seconds(), r.P99.Seconds(), r.Max.Seconds()
+	b.Points, b.Requests, b.latenessReport = r.Points, r.Requests, r.Without
 	b.PointsPerS = float64(b.Points) / b.SecondsS
+	if b.mortal > 0 {
+		b.Compare = &comparison{Dead: b.mortal, Windows: turns, Without: r.Without, With: r.With}
+		if r.Without.P99S > 0 {
+			b.Compare.P99 = r.With.P99S / r.Without.P99S
+		}
+	}
 	if b.Points > 0 {
 		b.CPUPerMillion = b.CPUS / float64(b.Points) * 1e6
 	}
 	b.MemoryMB = peakMemory() / (1 << 20)
+	return nil
+}
+
+// window counts for a while.
+func (b *pollBench) window(ctx context.Context, e *equipmentProcess, d time.Duration) error {
+	if _, err := e.ask("count"); err != nil {
+		return err
+	}
+	if err := wait(ctx, d); err != nil {
+		return err
+	}
+	_, err := e.ask("rest")
+	return err
+}
+
+// turns is how often devices die in a comparison.
+const turns = 4
+
+// takeTurns counts with and without dead devices in turns. The moment in which they die is in it; that in which
+// they live again is not: it waits until all are reached.
+func (b *pollBench) takeTurns(ctx context.Context, e *equipmentProcess, g *gateway.Gateway) error {
+	for range turns {
+		if err := b.window(ctx, e, b.dur/(2*turns)); err != nil {
+			return err
+		}
+		if _, err := e.ask("die"); err != nil {
+			return err
+		}
+		if err := b.window(ctx, e, b.dur/(2*turns)); err != nil {
+			return err
+		}
+		if _, err := e.ask("live"); err != nil {
+			return err
+		}
+		for slices.ContainsFunc(g.Health(), func(h gateway.DeviceHealth) bool { return !h.Reachable }) {
+			if err := wait(ctx, b.period/4); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -229,7 +304,16 @@ func (b *pollBench) show(out io.Writer) {
 	}
 	fmt.Fprintf(out, "%d devices (%d of them dead), %d values in %d blocks each %v\n", b.Devices, b.Dead, b.Values, b.Blocks, b.period)
 	fmt.Fprintf(out, "  %.0f values/s in %d requests over %.1f s, counted at the equipment; %d values, %d stored meanwhile\n", b.PointsPerS, b.Requests, b.SecondsS, b.Points, b.Stored)
-	fmt.Fprintf(out, "  lateness p50 %v, p99 %v, at most %v; %d polls, %d missed\n", ms(b.LatenessP50S), ms(b.LatenessP99S), ms(b.LatenessMaxS), b.Polls, b.Missed)
+	tell := func(what string, r latenessReport) {
+		fmt.Fprintf(out, "  lateness%s p50 %v, p99 %v, at most %v; %d polls, %d missed\n", what, ms(r.P50S), ms(r.P99S), ms(r.MaxS), r.Polls, r.Missed)
+	}
+	if c := b.Compare; c != nil {
+		tell(" with all alive", c.Without)
+		tell(fmt.Sprintf(" with %d dead", c.Dead), c.With)
+		fmt.Fprintf(out, "  p99 with dead devices is %.2f times that without, in %d turns\n", c.P99, c.Windows)
+	} else {
+		tell("", b.latenessReport)
+	}
 	fmt.Fprintf(out, "  %.2f CPU-seconds a million values (%.2f s in all), %.0f MB at most, %d commits, %.1f MB written\n", b.CPUPerMillion, b.CPUS, b.MemoryMB, b.Commits, float64(b.StreamBytes)/(1<<20))
 }
 
@@ -285,45 +369,4 @@ func (e *equipmentProcess) end() error {
 		return fmt.Errorf("the equipment: %w", err)
 	}
 	return nil
-}
-
-// lateness is how far after the earliest phase seen each poll of a device came, and how many did not
-// come at all.
-func lateness(at []time.Time, period time.Duration) (late []time.Duration, missed int) {
-	if len(at) < 2 {
-		return nil, 0
-	}
-	first := time.Duration(0)
-	for _, t := range at {
-		d := t.Sub(at[0]) % period
-		if d > period/2 {
-			d -= period
-		}
-		first = min(first, d)
-		late = append(late, d)
-	}
-	for i := range late {
-		late[i] -= first
-	}
-	cycles := int((at[len(at)-1].Sub(at[0])+period/2)/period) + 1
-	return late, max(cycles-len(at), 0)
-}
-
-func quantile(sorted []time.Duration, q float64) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[int(float64(len(sorted)-1)*q)]
-}
-
-func (r *equipmentReport) summarize(devices [][]time.Time, period time.Duration) {
-	var all []time.Duration
-	for _, at := range devices {
-		late, missed := lateness(at, period)
-		all = append(all, late...)
-		r.Missed += missed
-		r.Polls += len(at)
-	}
-	slices.Sort(all)
-	r.P50, r.P99, r.Max = quantile(all, 0.5), quantile(all, 0.99), quantile(all, 1)
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -29,7 +30,8 @@ const (
 	lineSilence  = 300 * time.Millisecond // between closing and opening again: late answers die out
 	backoffFirst = 500 * time.Millisecond
 	backoffMost  = 10 * time.Second
-	maxJobs      = 64 // that wait for a bus
+	maxJobs      = 64               // that wait for a bus
+	spreadMost   = 10 * time.Second // the first polls are made in at most this time
 )
 
 // Device is one unit on a bus.
@@ -62,6 +64,7 @@ type Stamp = func(position string) (time.Time, faultline.Quality)
 // the device answered (an exception is an answer), and what ended the poll early.
 type Config struct {
 	Address string
+	Phase   float64 // 0 to 1: where in its period the first poll is, so that buses do not poll all at once
 	Link    Link
 	Devices []Device
 	Stamp   Stamp
@@ -163,13 +166,14 @@ func (b *Bus) store(ctx context.Context, u *unit, emit Emit) error {
 }
 
 // loop polls whoever is due longest. Polls keep their phase: a unit is due at start + n × period,
-// units of one period spread over it. A poll that would begin more than a period late is skipped and
+// units spread over it. A poll that would begin more than a period late is skipped and
 // counted, so that nothing is ever made up for.
 func (b *Bus) loop(ctx context.Context) {
 	start := time.Now()
 	for i, u := range b.units {
 		u.renew()
-		u.due = start.Add(u.Period * time.Duration(i) / time.Duration(len(b.units)))
+		_, part := math.Modf(b.cfg.Phase + float64(i)/float64(len(b.units)))
+		u.due = start.Add(time.Duration(part * float64(min(u.Period, spreadMost))))
 	}
 	for ctx.Err() == nil {
 		u := b.units[0]
