@@ -12,6 +12,7 @@ type equipmentReport struct {
 	Requests uint64
 	Without  latenessReport
 	With     latenessReport
+	P99s     []float64 // of each window, without and with in turns
 }
 
 // latenessReport is how late polls came at the equipment.
@@ -65,6 +66,7 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 // summarize judges all windows, of devices that live through all of them.
 func (e *benchEquip) summarize(r *equipmentReport) {
 	var with, without []time.Duration
+	each := make([][]time.Duration, len(e.with))
 	for _, d := range e.list {
 		d.mu.Lock()
 		windows := d.windows
@@ -74,6 +76,7 @@ func (e *benchEquip) summarize(r *equipmentReport) {
 		}
 		late, missed := lateness(windows, e.period)
 		for i := range late {
+			each[i] = append(each[i], late[i]...)
 			if e.with[i] {
 				with = append(with, late[i]...)
 				r.With.Missed += missed[i]
@@ -82,6 +85,10 @@ func (e *benchEquip) summarize(r *equipmentReport) {
 				r.Without.Missed += missed[i]
 			}
 		}
+	}
+	for _, list := range each {
+		slices.Sort(list)
+		r.P99s = append(r.P99s, quantile(list, 0.99).Seconds())
 	}
 	r.With.fill(with)
 	r.Without.fill(without)

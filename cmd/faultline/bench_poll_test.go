@@ -39,7 +39,7 @@ func TestBenchPollKeys(t *testing.T) {
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
 		t.Errorf("%v", keys)
 	}
-	want = []string{"dead", "p99_ratio", "windows", "with", "without"}
+	want = []string{"dead", "p99_ratio", "p99_s", "windows", "with", "without"}
 	if keys := slices.Sorted(maps.Keys(got["compare_dead"].(map[string]any))); !slices.Equal(keys, want) {
 		t.Errorf("%v", keys)
 	}

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -64,7 +63,7 @@ type Stamp = func(position string) (time.Time, faultline.Quality)
 // the device answered (an exception is an answer), and what ended the poll early.
 type Config struct {
 	Address string
-	Phase   float64 // 0 to 1: where in its period the first poll is, so that buses do not poll all at once
+	Delay   time.Duration // of its polls within their period, so that buses do not poll all at once
 	Link    Link
 	Devices []Device
 	Stamp   Stamp
@@ -172,8 +171,8 @@ func (b *Bus) loop(ctx context.Context) {
 	start := time.Now()
 	for i, u := range b.units {
 		u.renew()
-		_, part := math.Modf(b.cfg.Phase + float64(i)/float64(len(b.units)))
-		u.due = start.Add(time.Duration(part * float64(min(u.Period, spreadMost))))
+		spread := min(u.Period, spreadMost)
+		u.due = start.Add((b.cfg.Delay + spread*time.Duration(i)/time.Duration(len(b.units))) % spread)
 	}
 	for ctx.Err() == nil {
 		u := b.units[0]
