@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"time"
@@ -18,11 +20,16 @@ import (
 
 // DialOptions configures a connection to a remote server.
 type DialOptions struct {
-	Name     string // shown at the server
-	Token    string
-	TLS      *tls.Config // for tls:// and wss://; nil takes the system's roots
-	Log      *slog.Logger
-	Registry prometheus.Registerer // may be nil
+	Name  string // shown at the server
+	Token string
+	TLS   *tls.Config // for tls:// and wss://; nil takes the system's roots
+	// Certificates, if set, are asked for at every connection: who we are and whom we trust. They may change.
+	Certificates Certificates
+	// Site and Gateway, if set, say that this is a gateway's connection: it listens to its own answers only.
+	Site, Gateway string
+	MaxRate       int64 // bytes a second that are sent at most, on the wire; 0 = no limit
+	Log           *slog.Logger
+	Registry      prometheus.Registerer // may be nil
 }
 
 // Conn is a connection to a bus. It reconnects by itself, for ever. Safe for concurrent use.
@@ -40,6 +47,24 @@ type Conn struct {
 
 	liveMu sync.Mutex           // apart, as it is held while publishing
 	live   map[string]*liveSlot // by subject; nil after Close
+
+	rate     int64    // 0 = no limit
+	liveRate *limiter // of live frames; nil = no limit
+}
+
+// Certificates give the certificate to show, which may be empty, and the authorities to trust, nil for the
+// system's. They are asked at every connection, so that they may be replaced meanwhile; *pki.Source is one.
+type Certificates interface {
+	Certificate() (tls.Certificate, error)
+	Authorities() (*x509.CertPool, error)
+}
+
+// batchBytes is how large a batch may be so that its acknowledgement comes in time.
+func (c *Conn) batchBytes() int {
+	if c.rate == 0 {
+		return maxBatchBytes
+	}
+	return int(min(max(2*c.rate, 8<<10), maxBatchBytes))
 }
 
 // Dial connects to a server at nats://, tls://, ws:// or wss:// (compressed); several addresses of one
@@ -55,6 +80,15 @@ func Dial(ctx context.Context, url string, o DialOptions) (*Conn, error) {
 	opts := []nats.Option{nats.Timeout(timeout)}
 	if o.TLS != nil {
 		opts = append(opts, nats.Secure(o.TLS))
+	}
+	if o.Certificates != nil {
+		opts = append(opts, nats.ClientTLSConfig(o.Certificates.Certificate, o.Certificates.Authorities))
+	}
+	if o.Gateway != "" {
+		opts = append(opts, nats.CustomInboxPrefix(inbox(o.Site, o.Gateway)))
+	}
+	if o.MaxRate > 0 {
+		opts = append(opts, nats.SetCustomDialer(&limitedDialer{Dialer: net.Dialer{Timeout: timeout}, l: &limiter{rate: o.MaxRate}}))
 	}
 	if strings.Contains(url, "ws://") || strings.Contains(url, "wss://") {
 		opts = append(opts, nats.Compression(true))
@@ -87,7 +121,10 @@ func connect(url string, o DialOptions, extra ...nats.Option) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{log: o.Log.With("component", "bus"), m: m, live: map[string]*liveSlot{}}
+	c := &Conn{log: o.Log.With("component", "bus"), m: m, live: map[string]*liveSlot{}, rate: o.MaxRate}
+	if o.MaxRate > 0 {
+		c.liveRate = &limiter{rate: max(o.MaxRate/4, 1)}
+	}
 	c.up, c.down = context.WithCancel(context.Background())
 	c.back = make(chan struct{})
 	close(c.back)
@@ -99,7 +136,13 @@ func connect(url string, o DialOptions, extra ...nats.Option) (*Conn, error) {
 		nats.ReconnectBufSize(-1),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.disconnected(err) }),
 		nats.ReconnectHandler(func(*nats.Conn) { c.reconnected() }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.log.Debug("bus connection", "error", err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if errors.Is(err, nats.ErrPermissionViolation) {
+				c.log.Warn("the bus refuses what this connection may not do", "error", err)
+				return
+			}
+			c.log.Debug("bus connection", "error", err)
+		}),
 	}, extra...)
 	if o.Token != "" {
 		opts = append(opts, nats.Token(o.Token))
@@ -206,7 +249,11 @@ const answerTime = 10 * time.Second
 
 // request sends msg and waits for the answer, until the connection is lost or answerTime has passed.
 func (c *Conn) request(ctx context.Context, msg *nats.Msg) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	wait := answerTime
+	if c.rate > 0 { // what was sent before it may still be on its way
+		wait += time.Duration(int64(c.batchBytes()+len(msg.Data)) * int64(time.Second) / c.rate)
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)

@@ -43,7 +43,12 @@ func (e *Edge) Uplink() UplinkState {
 func (e *Edge) Forward(ctx context.Context, hub *Hub) error {
 	p := hub.Partition(e.cfg.Site)
 	f := &forwarder{edge: e, hub: hub}
-	f.w = newWriter(hub.conn, "c."+strconv.Itoa(p), hubSubjects(p, e.cfg.Site, e.cfg.Gateway), e.cfg.Gateway, f.changed)
+	subj := hubSubjects(p, e.cfg.Site, e.cfg.Gateway)
+	var l look = &streamLook{conn: hub.conn, anchor: "c." + strconv.Itoa(p), subj: subj}
+	if hub.asks {
+		l = &askLook{conn: hub.conn, site: e.cfg.Site, gateway: e.cfg.Gateway}
+	}
+	f.w = newWriter(hub.conn, l, subj, e.cfg.Gateway, f.changed)
 	for attempt := 0; ; attempt++ {
 		f.moved = false
 		err := f.run(ctx)
@@ -250,7 +255,7 @@ func (f *forwarder) forward(ctx context.Context, msgs []jetstream.Msg) error {
 		}
 		dropped += drop
 		n := len(parcels) - 1
-		if n < 0 || parcels[n].epoch != msg.ID.Epoch || parcels[n].size+rec.size() > maxBatchBytes {
+		if n < 0 || parcels[n].epoch != msg.ID.Epoch || parcels[n].size+rec.size() > f.hub.conn.batchBytes() {
 			parcels = append(parcels, parcel{epoch: msg.ID.Epoch})
 			n++
 		}

@@ -32,6 +32,7 @@ type Hub struct {
 	cfg     HubConfig
 	streams []string // by partition
 	incarn  []string
+	asks    bool // it may not look into the streams, but asks
 }
 
 // OpenHub opens the hub and creates what is missing of it. Without one, Partitions 0 gives

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,7 +32,7 @@ func (c *Conn) PublishLive(f faultline.Frame) error {
 	if err != nil {
 		return fmt.Errorf("publish live: %w", err)
 	}
-	subject := "live." + f.Site + "." + f.Position
+	subject := "live." + f.Site + "." + f.Gateway + "." + f.Position
 	if f.Kind == faultline.HealthKind { // beside the position's own frames, not instead of one of them
 		subject += ".health"
 	}
@@ -54,9 +55,16 @@ func (c *Conn) PublishLive(f faultline.Frame) error {
 		s.timer = time.AfterFunc(wait, func() { c.sendLate(subject, s) })
 	default:
 		s.sent = time.Now()
-		_ = c.nc.Publish(subject, data) // the next frame makes up for it
+		c.sendLive(subject, data)
 	}
 	return nil
+}
+
+// sendLive sends if it has room: where the connection's rate is limited, live frames get a quarter of it.
+func (c *Conn) sendLive(subject string, data []byte) {
+	if c.liveRate == nil || c.liveRate.allow(len(subject)+len(data)+16, time.Now()) {
+		_ = c.nc.Publish(subject, data) // the next frame makes up for it
+	}
 }
 
 func (c *Conn) sendLate(subject string, s *liveSlot) {
@@ -66,18 +74,26 @@ func (c *Conn) sendLate(subject string, s *liveSlot) {
 		return
 	}
 	s.sent = time.Now()
-	_ = c.nc.Publish(subject, s.next)
+	c.sendLive(subject, s.next)
 	s.next, s.timer = nil, nil
 }
 
-// SubscribeLive calls fn with every live frame, those of faultline.HealthKind among them, one at a time, until ctx ends; then it returns nil.
-// Frames that fn is too slow for are dropped.
+// SubscribeLive calls fn with every live frame, one at a time, until ctx ends; then it returns nil.
+// Frames that fn is too slow for are dropped, and those that say they are another gateway's than the one that
+// may publish on the subject.
+	if f.Kind == faultline.HealthKind { // beside the position's own frames, not instead of one of them
+		subject += ".health"
+	}
 func (c *Conn) SubscribeLive(ctx context.Context, fn func(faultline.Frame)) error {
 	var d Decoder
-	return c.subscribe(ctx, "live.>", func(data []byte) {
+	return c.subscribe(ctx, "live.>", func(subject string, data []byte) {
 		var f faultline.Frame
 		if err := d.Decode(data, &f); err != nil {
 			c.log.Debug("live frame", "error", err)
+			return
+		}
+		if t := strings.Split(subject, "."); len(t) < 4 || t[1] != f.Site || t[2] != f.Gateway || t[3] != f.Position {
+			c.log.Warn("live frame dropped: it is not its publisher's", "subject", subject, "site", f.Site, "gateway", f.Gateway, "position", f.Position)
 			return
 		}
 		fn(f)
@@ -98,7 +114,7 @@ func (c *Conn) PublishEvent(e faultline.Event) error {
 
 // SubscribeEvents calls fn with every event, one at a time, until ctx ends; then it returns nil.
 func (c *Conn) SubscribeEvents(ctx context.Context, fn func(faultline.Event)) error {
-	return c.subscribe(ctx, eventSubject, func(data []byte) {
+	return c.subscribe(ctx, eventSubject, func(_ string, data []byte) {
 		var e faultline.Event
 		if err := json.Unmarshal(data, &e); err != nil {
 			c.log.Debug("event", "error", err)
@@ -108,7 +124,7 @@ func (c *Conn) SubscribeEvents(ctx context.Context, fn func(faultline.Event)) er
 	})
 }
 
-func (c *Conn) subscribe(ctx context.Context, subject string, fn func([]byte)) error {
+func (c *Conn) subscribe(ctx context.Context, subject string, fn func(subject string, data []byte)) error {
 	msgs := make(chan *nats.Msg, 1024)
 	sub, err := c.nc.ChanSubscribe(subject, msgs)
 	if err != nil {
@@ -120,7 +136,7 @@ func (c *Conn) subscribe(ctx context.Context, subject string, fn func([]byte)) e
 		case <-ctx.Done():
 			return nil
 		case m := <-msgs:
-			fn(m.Data)
+			fn(m.Subject, m.Data)
 		}
 	}
 }

@@ -38,6 +38,7 @@ type PublisherStats struct {
 type Publisher struct {
 	conn     *Conn
 	w        *writer
+	anchor   string // a subject of the stream that no other stream has
 	site     string
 	gateway  string
 	epoch    string
@@ -75,14 +76,14 @@ type publisherConfig struct {
 
 // openPublisher tries until ctx ends, as a bus that starts, or a full one, may take its time.
 func (c *Conn) openPublisher(ctx context.Context, cfg publisherConfig) (*Publisher, error) {
-	p := &Publisher{conn: c, site: cfg.site, gateway: cfg.gateway, interval: cfg.interval, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	p := &Publisher{conn: c, anchor: cfg.anchor, site: cfg.site, gateway: cfg.gateway, interval: cfg.interval, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	for _, n := range [...][2]string{{"site", cfg.site}, {"gateway", cfg.gateway}} {
 		if err := faultline.CheckName(n[0], n[1]); err != nil {
 			return nil, fmt.Errorf("open publisher: %w", err)
 		}
 	}
 	p.stats.State, p.stats.Since = stateOK, time.Now()
-	p.w = newWriter(c, cfg.anchor, cfg.subj, cfg.gateway, p.stateChanged)
+	p.w = newWriter(c, &streamLook{conn: c, anchor: cfg.anchor, subj: cfg.subj}, cfg.subj, cfg.gateway, p.stateChanged)
 	var last faultline.FrameID
 	for attempt := 0; ; attempt++ {
 		var err error

@@ -34,7 +34,7 @@ func (p *Publisher) Recent(ctx context.Context, n int) ([]faultline.Frame, error
 }
 
 func (p *Publisher) recent(ctx context.Context, n int) ([]faultline.Frame, error) {
-	stream, err := p.conn.streamOf(ctx, p.w.anchor)
+	stream, err := p.conn.streamOf(ctx, p.anchor)
 	if err != nil {
 		return nil, fmt.Errorf("read recent frames of gateway %s: %w", p.gateway, err)
 	}

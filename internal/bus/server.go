@@ -2,7 +2,9 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,12 +31,16 @@ type ServerConfig struct {
 
 	// Listen is host:port (":0" takes a free port), or "ws://host:port" for WebSocket with compression.
 	// Empty: no listener, connections in the process only.
-	Listen   string
-	Token    string      // asked from every connection if not empty
-	TLS      *tls.Config // of the listener; with ClientCAs and ClientAuth for mutual authentication
-	MaxStore int64       // bytes on disk for all streams; 0 = three quarters of what is free
-	Log      *slog.Logger
-	Registry prometheus.Registerer // of the connections made by Connect; may be nil
+	Listen string
+	Token  string      // asked from every connection if not empty
+	TLS    *tls.Config // of the listener; with ClientCAs and ClientAuth for mutual authentication
+	// Identify says whom a client's verified certificate was issued to, which decides what it may do. nil:
+	// who has a certificate may do everything.
+	Identify   func(*x509.Certificate) (Peer, error)
+	Partitions int   // of the hub, for what gateways may do; 0 = not known
+	MaxStore   int64 // bytes on disk for all streams; 0 = three quarters of what is free
+	Log        *slog.Logger
+	Registry   prometheus.Registerer // of the connections made by Connect; may be nil
 }
 
 // Server is an embedded JetStream server that syncs every write before acknowledging it.
@@ -45,6 +51,8 @@ type Server struct {
 	logs *serverLog
 	lock *os.File
 	ws   bool
+	// inside is the token of connections in the process.
+	inside string
 }
 
 // StartServer starts the embedded server and returns when it is ready. The error is ErrLocked if
@@ -56,7 +64,7 @@ func StartServer(cfg ServerConfig) (_ *Server, err error) {
 	if cfg.Name == "" {
 		cfg.Name = "faultline"
 	}
-	s := &Server{cfg: cfg, log: cfg.Log.With("component", "bus.server")}
+	s := &Server{cfg: cfg, log: cfg.Log.With("component", "bus.server"), inside: cfg.Token}
 	opts, err := s.options()
 	if err != nil {
 		return nil, err
@@ -99,6 +107,12 @@ func (s *Server) options() (*server.Options, error) {
 	}
 	if s.cfg.Listen == "" {
 		return o, nil
+	}
+	if s.cfg.Identify != nil {
+		s.inside, o.Authorization = rand.Text(), ""
+		o.CustomClientAuthentication = &gate{inside: s.inside, token: s.cfg.Token, identify: s.cfg.Identify, partitions: s.cfg.Partitions, checked: s.cfg.TLS != nil && s.cfg.TLS.VerifyConnection != nil, refused: func(remote string, err error) {
+			s.log.Warn("connection refused", "remote", remote, "error", err)
+		}}
 	}
 	addr, ws := strings.CutPrefix(s.cfg.Listen, "ws://")
 	host, p, err := net.SplitHostPort(addr)
@@ -143,7 +157,7 @@ func (s *Server) URL() string {
 
 // Connect makes a connection inside the process, named for logs. The caller closes it.
 func (s *Server) Connect(name string) (*Conn, error) {
-	return connect("", DialOptions{Name: name, Token: s.cfg.Token, Log: s.cfg.Log, Registry: s.cfg.Registry}, nats.InProcessServer(s.ns))
+	return connect("", DialOptions{Name: name, Token: s.inside, Log: s.cfg.Log, Registry: s.cfg.Registry}, nats.InProcessServer(s.ns))
 }
 
 // ErrBroken says that the server failed to write to its disk, as when that is full. What it acknowledged

@@ -18,7 +18,7 @@ import (
 // Not safe for concurrent use.
 type writer struct {
 	conn    *Conn
-	anchor  string // a subject of the stream that no other stream has
+	look    look // what the stream holds
 	subj    subjects
 	gateway string
 	token   string // names this writer in its claim
@@ -39,33 +39,33 @@ const (
 	stateStopped     = "stopped"     // of the uplink: not running
 )
 
-func newWriter(c *Conn, anchor string, s subjects, gateway string, changed func(string, error)) *writer {
-	return &writer{conn: c, anchor: anchor, subj: s, gateway: gateway, token: token(10), changed: changed}
+func newWriter(c *Conn, l look, s subjects, gateway string, changed func(string, error)) *writer {
+	return &writer{conn: c, look: l, subj: s, gateway: gateway, token: token(10), changed: changed}
 }
 
 // take claims the gateway and returns the identity of its last stored frame; the zero FrameID if the
 // stream has none. The first claim takes over from whoever had it, later ones fail with
 // faultline.ErrFenced if somebody else has claimed in between.
 func (w *writer) take(ctx context.Context) (faultline.FrameID, error) {
-	stream, err := w.conn.streamOf(ctx, w.anchor)
+	stream, err := w.look.name(ctx)
 	if err != nil {
 		return faultline.FrameID{}, fmt.Errorf("claim gateway %s: %w", w.gateway, err)
 	}
-	if w.stream != "" && w.stream != stream.CachedInfo().Config.Name {
-		return faultline.FrameID{}, fmt.Errorf("claim gateway %s: %w: %s by %s", w.gateway, errOtherStream, w.stream, stream.CachedInfo().Config.Name)
+	if w.stream != "" && w.stream != stream {
+		return faultline.FrameID{}, fmt.Errorf("claim gateway %s: %w: %s by %s", w.gateway, errOtherStream, w.stream, stream)
 	}
-	if err := w.claimOnce(ctx, stream); err != nil {
+	if err := w.claimOnce(ctx); err != nil {
 		return faultline.FrameID{}, fmt.Errorf("claim gateway %s: %w", w.gateway, err)
 	}
-	w.stream = stream.CachedInfo().Config.Name
-	id, err := lastID(ctx, stream, w.subj)
+	w.stream = stream
+	id, err := w.look.last(ctx)
 	if err != nil {
 		return id, fmt.Errorf("claim gateway %s: %w", w.gateway, err)
 	}
 	return id, nil
 }
 
-func (w *writer) claimOnce(ctx context.Context, stream jetstream.Stream) error {
+func (w *writer) claimOnce(ctx context.Context) error {
 	data, err := json.Marshal(struct {
 		Writer string    `json:"writer"`
 		At     time.Time `json:"at"`
@@ -90,20 +90,20 @@ func (w *writer) claimOnce(ctx context.Context, stream jetstream.Stream) error {
 		}
 		// The newest claim is not the one we know: ours whose answer was lost, none since it was
 		// trimmed, or somebody else's.
-		m, gerr := stream.GetLastMsgForSubject(ctx, w.subj.claims)
+		c, gerr := w.look.claim(ctx)
 		switch {
-		case errors.Is(gerr, jetstream.ErrMsgNotFound):
+		case gerr != nil:
+			return gerr
+		case c.sequence == 0:
 			if expect == 0 {
 				return err
 			}
 			expect = 0
-		case gerr != nil:
-			return gerr
-		case m.Header.Get(headerWriter) == w.token:
-			w.claim = m.Sequence
+		case c.writer == w.token:
+			w.claim = c.sequence
 			return nil
 		default:
-			return fmt.Errorf("%w: another publisher took over gateway %s at %s", faultline.ErrFenced, w.gateway, m.Time.Format(time.RFC3339))
+			return fmt.Errorf("%w: another publisher took over gateway %s at %s", faultline.ErrFenced, w.gateway, c.at.Format(time.RFC3339))
 		}
 	}
 }
