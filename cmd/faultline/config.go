@@ -25,6 +25,10 @@ type Config struct {
 	Sites []SiteConfig `yaml:"sites"`
 	// Hub is the stream that gateways write to and the centre reads.
 	Hub HubConfig `yaml:"hub"`
+	// Edge bounds what a gateway of a site keeps until, and after, the hub has it.
+	Edge EdgeConfig `yaml:"edge"`
+	// Uplink is how a gateway of a site sends to the hub.
+	Uplink UplinkConfig `yaml:"uplink"`
 	// Store is the SQL database.
 	Store StoreConfig `yaml:"store"`
 	// Influx is the time-series database.
@@ -61,11 +65,14 @@ type SiteConfig struct {
 
 // HubConfig says where the hub is. Without a URL it is embedded in this process.
 type HubConfig struct {
-	URL        string `yaml:"url"`        // nats://host:port of an external or another process's hub
-	Listen     string `yaml:"listen"`     // of the embedded hub, for gateways elsewhere; empty: this process only
+	URL        string `yaml:"url"`        // tls://host:port or wss://host:port of an external or another process's hub; commas between several
+	Listen     string `yaml:"listen"`     // of the embedded hub, for gateways elsewhere: host:port or wss://host:port; empty: this process only
 	TokenFile  string `yaml:"token_file"` // or the environment's FAULTLINE_HUB_TOKEN
 	Partitions int    `yaml:"partitions"` // fixed when the hub is made: 1 embedded, 32 for an external one
 	MaxBytes   int64  `yaml:"max_bytes"`  // of each partition's stream; 0: what fits (see docs/configuration.md)
+	Replicas   int    `yaml:"replicas"`   // of each stream at an external cluster; 0: 3 where there are as many nodes
+	// TLS: who this process is at the hub, and whom it trusts. With it, hub.listen asks gateways for theirs.
+	TLS TLSConfig `yaml:"tls"`
 }
 
 // StoreConfig says where the SQL database is. Without a URL it is a SQLite file in the data directory.
@@ -134,6 +141,7 @@ type MetricsConfig struct {
 func Default() Config {
 	return Config{
 		Data:   "faultline-data",
+		Edge:   EdgeConfig{MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
 		Influx: InfluxConfig{Database: "faultline", Retention: 90 * 24 * time.Hour, Minutes: 365 * 24 * time.Hour, Hours: 5 * 365 * 24 * time.Hour},
 		API:    APIConfig{Listen: "127.0.0.1:8080"},
 	}

@@ -26,7 +26,7 @@ func (n *node) startEdge(ctx context.Context, g gateway.Config, forward func(wha
 		return nil, nil, err
 	}
 	n.onClose(func() error { conn.Close(); return nil })
-	edge, err := conn.OpenEdge(ctx, bus.EdgeConfig{Site: g.Site, Gateway: g.ID, CommitInterval: 100 * time.Millisecond})
+	edge, err := conn.OpenEdge(ctx, bus.EdgeConfig{Site: g.Site, Gateway: g.ID, MaxBytes: int64(n.cfg.Edge.MaxBytes), MaxAge: n.cfg.Edge.MaxAge, CommitInterval: 100 * time.Millisecond})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -34,7 +34,11 @@ func (n *node) startEdge(ctx context.Context, g gateway.Config, forward func(wha
 	if err != nil {
 		return nil, nil, err
 	}
-	up, err := uplink.New(n.uplinkOptions(g, edge))
+	options, err := n.uplinkOptions(g, edge)
+	if err != nil {
+		return nil, nil, err
+	}
+	up, err := uplink.New(options)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,17 +47,22 @@ func (n *node) startEdge(ctx context.Context, g gateway.Config, forward func(wha
 }
 
 // uplinkOptions says how a gateway's frames reach the hub.
-func (n *node) uplinkOptions(g gateway.Config, edge *bus.Edge) uplink.Options {
+func (n *node) uplinkOptions(g gateway.Config, edge *bus.Edge) (uplink.Options, error) {
+	dial, err := n.hubDial(g.Site, g.ID)
+	if err != nil {
+		return uplink.Options{}, err
+	}
 	return uplink.Options{
-		Edge: edge,
+		Edge: edge, Site: g.Site, Gateway: g.ID,
 		Dial: func(ctx context.Context) (*bus.Conn, error) {
-			token, err := n.cfg.secret(n.cfg.Hub.TokenFile, "FAULTLINE_HUB_TOKEN")
-			if err != nil {
+			o := dial
+			var err error
+			if o.Token, err = n.cfg.secret(n.cfg.Hub.TokenFile, "FAULTLINE_HUB_TOKEN"); err != nil {
 				return nil, err
 			}
-			return bus.Dial(ctx, n.cfg.Hub.URL, bus.DialOptions{Name: g.ID, Token: token, Log: n.log})
+			return bus.Dial(ctx, n.cfg.Hub.URL, o)
 		},
 		Log:      n.log,
 		Registry: prometheus.WrapRegistererWith(prometheus.Labels{"gateway": g.ID}, n.registry),
-	}
+	}, nil
 }

@@ -138,6 +138,11 @@ func startNode(ctx context.Context, cfg *Config, o nodeOptions, fail func(error)
 		name  string
 		start func(ctx context.Context, fail func(error)) error
 	}{{roleGateway, n.startGateways}, {roleIngest, n.startIngest}, {roleRules, n.startRules}, {roleAPI, n.startAPI}}
+	if n.hub != nil {
+		if err := n.startHub(ctx, fail); err != nil {
+			return n, err
+		}
+	}
 	for _, r := range roles {
 		if n.has(r.name) {
 			if err := r.start(ctx, fail); err != nil {
@@ -192,7 +197,7 @@ func (n *node) openHub(ctx context.Context) error {
 	}
 	partitions := c.Hub.Partitions
 	if c.Hub.URL == "" {
-		srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(c.dataDir(), "hub"), Name: "hub", Listen: c.Hub.Listen, Token: token, MaxStore: unlimited, Log: n.log, Registry: n.registry})
+		srv, err := n.embeddedHub(token)
 		if err != nil {
 			return err
 		}
@@ -202,11 +207,16 @@ func (n *node) openHub(ctx context.Context) error {
 		}
 		partitions = max(partitions, 1)
 	} else {
-		if n.conn, err = bus.Dial(ctx, c.Hub.URL, bus.DialOptions{Name: "faultline", Token: token, Log: n.log, Registry: n.registry}); err != nil {
+		o, err := n.hubDial("", "")
+		if err != nil {
+			return err
+		}
+		o.Registry = n.registry
+		if n.conn, err = bus.Dial(ctx, c.Hub.URL, o); err != nil {
 			return err
 		}
 		if partitions == 0 {
-			partitions = 32
+			partitions = externalPartitions
 		}
 	}
 	n.onClose(func() error { n.conn.Close(); return nil })
@@ -216,7 +226,7 @@ func (n *node) openHub(ctx context.Context) error {
 			return err
 		}
 	}
-	n.hub, err = n.conn.OpenHub(ctx, bus.HubConfig{Partitions: partitions, MaxBytes: maxBytes, CommitInterval: 5 * time.Millisecond})
+	n.hub, err = n.conn.OpenHub(ctx, bus.HubConfig{Partitions: partitions, Replicas: c.Hub.Replicas, MaxBytes: maxBytes, CommitInterval: 5 * time.Millisecond})
 	if err != nil && strings.Contains(err.Error(), "insufficient storage") {
 		err = fmt.Errorf("%w: %d partitions of %d MiB each are more than the hub may store: give it more, or set hub.max_bytes", err, partitions, maxBytes>>20)
 	}
@@ -228,6 +238,8 @@ const (
 	largestPartition  = 8 << 30
 	smallestPartition = 32 << 20
 	externalPartition = 1 << 30
+
+	externalPartitions = 32
 )
 
 // hubBytes is how large a new hub's partitions may become: half of the free disk, shared by them. A hub

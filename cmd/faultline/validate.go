@@ -124,7 +124,8 @@ func (c *Config) validateParts(p *document.Problems) {
 			p.Add(path, "%q is no address: write host:port, such as 127.0.0.1:8080", addr)
 		}
 	}
-	listen("hub.listen", c.Hub.Listen)
+	listen("hub.listen", hubListen(c.Hub.Listen))
+	c.validateEdge(p)
 	listen("influx.listen", c.Influx.Listen)
 	listen("api.listen", c.API.Listen)
 	listen("metrics.listen", c.Metrics.Listen)
@@ -141,7 +142,9 @@ func (c *Config) validateParts(p *document.Problems) {
 			p.Add(path, "holds a password: put secrets into a file or the environment")
 		}
 	}
-	link("hub.url", c.Hub.URL, "nats", "tls", "ws", "wss")
+	for u := range strings.SplitSeq(c.Hub.URL, ",") {
+		link("hub.url", u, "nats", "tls", "ws", "wss")
+	}
 	link("influx.url", c.Influx.URL, "http", "https")
 	link("store.url", c.Store.URL, "postgres", "postgresql", "sqlite")
 	if c.Hub.URL != "" && c.Hub.Listen != "" {

@@ -28,7 +28,8 @@ const (
 
 // Options of an uplink.
 type Options struct {
-	Edge *bus.Edge
+	Edge          *bus.Edge
+	Site, Gateway string // whose edge it is
 	// Dial connects to the hub; called again after a failure. The uplink closes the connection.
 	Dial     func(ctx context.Context) (*bus.Conn, error)
 	Log      *slog.Logger
@@ -136,7 +137,7 @@ func (u *Uplink) once(ctx context.Context) error {
 	}
 	defer conn.Close()
 	open, cancel := context.WithTimeout(ctx, 15*time.Second)
-	hub, err := conn.OpenHub(open, bus.HubConfig{})
+	hub, err := conn.AskHub(open, u.o.Site, u.o.Gateway)
 	cancel()
 	if err != nil {
 		return err

@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	var target atomic.Pointer[bus.Server]
 	tries := make(chan struct{}, 100)
-	u, err := New(Options{Edge: edge, Registry: reg, Dial: func(ctx context.Context) (*bus.Conn, error) {
+	u, err := New(Options{Edge: edge, Site: "plant-3", Gateway: "gw1", Registry: reg, Dial: func(ctx context.Context) (*bus.Conn, error) {
 		tries <- struct{}{}
 		s := target.Load()
 		if s == nil {
@@ -88,6 +88,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	served := make(chan error, 1)
+	go func() { served <- hub.Run(ctx) }()
 	got := make(chan uint64, 10)
 	consumed := make(chan error, 1)
 	go func() {
@@ -129,7 +131,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	cancel()
-	for _, c := range []chan error{done, consumed, listened} {
+	for _, c := range []chan error{done, consumed, listened, served} {
 		if err := <-c; err != nil {
 			t.Error(err)
 		}

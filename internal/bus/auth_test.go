@@ -77,7 +77,7 @@ func (w *town) certificate(id pki.Identity, hosts ...string) *pki.Source {
 }
 
 func (w *town) dial(id pki.Identity) (*Conn, error) {
-	o := DialOptions{Name: id.Name, Certificates: w.certificate(id), Log: testLog(w.t)}
+	o := DialOptions{Name: id.Name, Certificates: w.certificate(id, "127.0.0.1"), Log: testLog(w.t)}
 	if id.Role == pki.RoleGateway {
 		o.Site, o.Gateway = id.Site, id.Name
 	}

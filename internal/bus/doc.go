@@ -19,6 +19,7 @@
 //   - Frames trimmed or aged away, down to the last one of a gateway: its sequence cannot be resumed,
 //     so its next publisher begins a new epoch at 1. A hub stream restored from a backup has a new
 //     name, and its publishers begin new epochs, because sequences after the backup were used already.
+//   - While a gateway asks the hub what it has: nothing changes by asking; it asks again.
 //   - Between the hub's acknowledgement and the acknowledgement at the edge, while forwarding: the
 //     forwarder asks the hub for the gateway's last frame and resumes there; the others are not sent again.
 //   - The server's disk fails a write, as when it is full: the stream takes nothing more and does not even

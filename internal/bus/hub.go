@@ -17,13 +17,16 @@ type HubConfig struct {
 	// Partitions is fixed when the hub is created; opening it with another number is an error. 0 opens
 	// the hub as it is and creates nothing.
 	Partitions     int
-	Replicas       int           // of each stream, in a cluster; 0 = as they are, or 1
+	Replicas       int           // of each stream; 0 = as they are; of new ones 3 in a cluster, else 1
 	MaxBytes       int64         // of each partition's stream, which then refuses; 0 = as it is, or the server's limit
 	CommitInterval time.Duration // of publishers that write straight to the hub; 0 = 5 ms
 	// Duplicates is how long the server remembers message ids; 0 = 1 h. It is a second net, as writers ask
 	// what is stored before they send anything again; it costs the server about 150 bytes a frame.
 	Duplicates time.Duration
 }
+
+// clusterReplicas lets one of three nodes fail.
+const clusterReplicas = 3
 
 // Hub is the partitioned, durable stream of everything that rules and ingest depend on.
 // Safe for concurrent use.
@@ -108,7 +111,13 @@ func (h *Hub) create(ctx context.Context, p int) error {
 	cfg := streamConfig("FL-HUB-"+part+"-"+incarnation, "hub", []string{"f." + part + ".>", "h." + part + ".>", "w." + part + ".>", "c." + part}, h.cfg.MaxBytes, map[string]string{
 		metaPartition: part, metaPartitions: strconv.Itoa(len(h.streams)), metaIncarnation: incarnation,
 	})
-	cfg.Discard, cfg.Duplicates, cfg.Replicas = jetstream.DiscardNew, h.cfg.Duplicates, max(h.cfg.Replicas, 1)
+	cfg.Discard, cfg.Duplicates, cfg.Replicas = jetstream.DiscardNew, h.cfg.Duplicates, h.cfg.Replicas
+	if cfg.Replicas == 0 {
+		cfg.Replicas = 1
+		if h.conn.nc.ConnectedClusterName() != "" {
+			cfg.Replicas = clusterReplicas
+		}
+	}
 	if _, err := h.conn.js.CreateStream(ctx, cfg); err != nil {
 		return fmt.Errorf("create partition %d: %w", p, err)
 	}

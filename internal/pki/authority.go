@@ -301,3 +301,6 @@ func replace(name string, data []byte, mode fs.FileMode) error {
 	}
 	return nil
 }
+
+// Issued tells whether this authority, as it issues now, has issued the certificate.
+func (a *Authority) Issued(c *x509.Certificate) bool { return c.CheckSignatureFrom(a.cert) == nil }
