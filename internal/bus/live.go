@@ -78,12 +78,10 @@ func (c *Conn) sendLate(subject string, s *liveSlot) {
 	s.next, s.timer = nil, nil
 }
 
-// SubscribeLive calls fn with every live frame, one at a time, until ctx ends; then it returns nil.
+// SubscribeLive calls fn with every live frame, those of faultline.HealthKind among them, one at a time, until
+// ctx ends; then it returns nil.
 // Frames that fn is too slow for are dropped, and those that say they are another gateway's than the one that
 // may publish on the subject.
-	if f.Kind == faultline.HealthKind { // beside the position's own frames, not instead of one of them
-		subject += ".health"
-	}
 func (c *Conn) SubscribeLive(ctx context.Context, fn func(faultline.Frame)) error {
 	var d Decoder
 	return c.subscribe(ctx, "live.>", func(subject string, data []byte) {
