@@ -91,3 +91,93 @@ func TestClockResumesBesideFastDevice(t *testing.T) {
 		t.Errorf("FAST: %s %s", at, q)
 	}
 }
+
+// Where a hub tells the time, it counts.
+func TestClockWithHub(t *testing.T) {
+	day := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	unset := time.Date(1970, 1, 1, 0, 0, 5, 0, time.UTC)
+	const good, unsure = faultline.Good, faultline.UncertainClock
+	type step struct {
+		mono time.Duration
+		wall time.Time
+		hub  time.Time // not zero: the hub tells
+		want time.Time
+		q    faultline.Quality
+	}
+	s := func(d float64) time.Duration { return time.Duration(d * float64(time.Second)) }
+	at := func(d float64) time.Time { return day.Add(s(d)) }
+	for _, c := range []struct {
+		name   string
+		stored time.Time
+		steps  []step
+	}{
+		{"a forward jump is not believed until the hub says so", time.Time{}, []step{
+			{0, at(0), time.Time{}, at(0), good},
+			{s(1), at(3601), time.Time{}, at(1), unsure},
+			{s(2), at(3602), time.Time{}, at(2), unsure},
+			{s(3), at(3603), at(3603), at(3603), good}, // it was right: the clock was behind
+		}},
+		{"a forward jump that the hub contradicts", time.Time{}, []step{
+			{0, at(0), at(0), at(0), good},
+			{s(1), at(86401), time.Time{}, at(1), unsure},
+			{s(2), at(86402), at(2), at(2), good},
+			{s(3), at(86403), time.Time{}, at(3), good}, // wrong for good, and corrected for good
+		}},
+		{"a backward jump", time.Time{}, []step{
+			{0, at(0), at(0), at(0), good},
+			{s(1), at(-3599), time.Time{}, at(1), unsure},
+			{s(2), at(-3598), at(2), at(2), good},
+		}},
+		{"to 1970 and back", time.Time{}, []step{
+			{0, at(0), at(0), at(0), good},
+			{s(1), unset, time.Time{}, at(1), unsure},
+			{s(2), at(2), time.Time{}, at(2), unsure},
+			{s(3), at(3), at(3), at(3), good},
+		}},
+		{"never set, until the hub tells", day, []step{
+			{0, unset, time.Time{}, at(0).Add(1), unsure},
+			{s(1), unset.Add(s(1)), time.Time{}, at(1), unsure},
+			{s(2), unset.Add(s(2)), at(600), at(600), good},
+			{s(3), unset.Add(s(3)), time.Time{}, at(601), good},
+		}},
+		{"never set, then set by itself", time.Time{}, []step{
+			{0, unset, time.Time{}, unset, unsure},
+			{s(1), at(1), time.Time{}, at(1), good},
+		}},
+		{"it was ahead: times come level at half speed", time.Time{}, []step{
+			{0, at(10), time.Time{}, at(10), good},
+			{s(2), at(12), at(2), at(12), unsure}, // 10 s ahead of the truth
+			{s(4), at(14), time.Time{}, at(13), unsure},
+			{s(22), at(32), time.Time{}, at(22), good}, // level
+			{s(23), at(33), time.Time{}, at(23), good},
+		}},
+		{"it was ahead by more than a day: those frames are of no use, times go back", time.Time{}, []step{
+			{0, at(40 * 86400), time.Time{}, at(40 * 86400), good},
+			{s(1), at(40*86400 + 1), at(1), at(1), good},
+			{s(2), at(40*86400 + 2), time.Time{}, at(2), good},
+		}},
+		{"a start in 2099", day, []step{
+			{0, day.AddDate(73, 0, 0), time.Time{}, at(0).Add(1), unsure},
+			{s(1), day.AddDate(73, 0, 0).Add(s(1)), time.Time{}, at(1), unsure},
+			{s(2), day.AddDate(73, 0, 0).Add(s(2)), at(50), at(50), good},
+		}},
+		{"a small offset is left alone", time.Time{}, []step{
+			{0, at(0), at(0.4), at(0), good},
+			{s(1), at(1), at(0.7), at(1), good},
+		}},
+	} {
+		k := newClock()
+		k.hub = true
+		if !c.stored.IsZero() {
+			k.resume([]faultline.Frame{{Position: "P", Time: c.stored}}, func(string) bool { return false })
+		}
+		for i, s := range c.steps {
+			if !s.hub.IsZero() {
+				k.tell(s.hub, s.wall, s.mono)
+			}
+			if got, q := k.stamp("P", s.wall, s.mono); !got.Equal(s.want) || q != s.q {
+				t.Errorf("%s, step %d: %v %s, want %v %s", c.name, i, got, q, s.want, s.q)
+			}
+		}
+	}
+}

@@ -50,6 +50,9 @@ type Options struct {
 	// there are none. Times go on after them, and redeliveries of them are known.
 	Recent  func(context.Context) ([]faultline.Frame, error)
 	Version string // of the program, for heartbeats
+	// HubTime says that a hub elsewhere will tell what time it is there (Gateway.HubTime). Until it has, and after
+	// a jump of this machine's clock, that clock is not taken at its word.
+	HubTime bool
 	// HealthEvery is how often the health of every device is stored as a frame of faultline.HealthKind;
 	// default 10 s, negative never.
 	HealthEvery time.Duration
@@ -102,6 +105,7 @@ func New(opt Options) (*Gateway, error) {
 		return nil, fmt.Errorf("%w: a gateway needs a sink and profiles", faultline.ErrInvalid)
 	}
 	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}, rolled: map[string]*rollovers{}, dated: map[string]bool{}}
+	g.clock.hub = opt.HubTime
 	g.metrics = newMetrics(opt.Registry, g.clock.uncertain)
 	for i := range opt.Config.Devices {
 		d := &opt.Config.Devices[i]
@@ -231,6 +235,9 @@ func (g *Gateway) heartbeats(ctx context.Context) error {
 		}
 	}
 }
+
+// HubTime tells the gateway what time it was at the hub at the local moment at. at carries a monotonic reading.
+func (g *Gateway) HubTime(hub, at time.Time) { g.clock.hubTime(hub, at) }
 
 // Health tells how every device does, in the configuration's order.
 func (g *Gateway) Health() []DeviceHealth {

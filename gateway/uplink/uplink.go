@@ -23,6 +23,7 @@ const (
 	longWait   = 15 * time.Second
 	fencedWait = time.Minute
 
+	timeEvery    = time.Minute     // between questions for the hub's time
 	measureEvery = 5 * time.Second // while nothing is forwarded
 )
 
@@ -30,6 +31,8 @@ const (
 type Options struct {
 	Edge          *bus.Edge
 	Site, Gateway string // whose edge it is
+	// HubTime, if set, is told what time it is at the hub, on connecting and every minute.
+	HubTime func(hub, at time.Time)
 	// Dial connects to the hub; called again after a failure. The uplink closes the connection.
 	Dial     func(ctx context.Context) (*bus.Conn, error)
 	Log      *slog.Logger
@@ -144,7 +147,34 @@ func (u *Uplink) once(ctx context.Context) error {
 	}
 	u.connected(conn)
 	defer u.connected(nil)
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	asks, stop := context.WithCancel(ctx)
+	defer stop()
+	asking.Go(func() { u.askTime(asks, conn) })
 	return u.o.Edge.Forward(ctx, hub)
+}
+
+// askTime asks what time it is at the hub, again and again.
+func (u *Uplink) askTime(ctx context.Context, conn *bus.Conn) {
+	if u.o.HubTime == nil {
+		return
+	}
+	tick := time.NewTicker(timeEvery)
+	defer tick.Stop()
+	for {
+		hub, at, err := conn.AskTime(ctx, u.o.Site, u.o.Gateway)
+		if err == nil {
+			u.o.HubTime(hub, at)
+		} else if ctx.Err() == nil {
+			u.log.Debug("time of the hub", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func (u *Uplink) connected(c *bus.Conn) {

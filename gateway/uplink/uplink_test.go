@@ -52,7 +52,13 @@ func TestRun(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	var target atomic.Pointer[bus.Server]
 	tries := make(chan struct{}, 100)
-	u, err := New(Options{Edge: edge, Site: "plant-3", Gateway: "gw1", Registry: reg, Dial: func(ctx context.Context) (*bus.Conn, error) {
+	var told atomic.Int32
+	u, err := New(Options{Edge: edge, Site: "plant-3", Gateway: "gw1", HubTime: func(hub, at time.Time) {
+		if d := hub.Sub(at).Abs(); d > time.Minute {
+			t.Errorf("the hub is %s away", d)
+		}
+		told.Add(1)
+	}, Registry: reg, Dial: func(ctx context.Context) (*bus.Conn, error) {
 		tries <- struct{}{}
 		s := target.Load()
 		if s == nil {
@@ -126,6 +132,13 @@ func TestRun(t *testing.T) {
 	}
 	if problems, err := testutil.GatherAndLint(reg); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
+	}
+	for told.Load() == 0 {
+		select {
+		case <-deadline:
+			t.Fatal("the hub's time was not told")
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 	if s := u.State(); s.State != "ok" || s.Frames != 3 {
 		t.Errorf("%+v", s)

@@ -26,6 +26,7 @@ type answer struct {
 	Claim      uint64            `json:"claim"`  // sequence of its newest claim; 0: none
 	Writer     string            `json:"writer"` // of that claim
 	ClaimedAt  time.Time         `json:"claimed_at,omitzero"`
+	At         time.Time         `json:"at"` // the hub's clock when it answered
 	Error      string            `json:"error,omitempty"`
 }
 
@@ -48,6 +49,7 @@ func (h *Hub) Run(ctx context.Context) error {
 			if err != nil {
 				a.Error = err.Error()
 			}
+			a.At = time.Now().UTC()
 			data, err := json.Marshal(a)
 			if err == nil {
 				err = m.Respond(data)
@@ -111,6 +113,24 @@ func (c *Conn) ask(ctx context.Context, site, gateway string) (a answer, err err
 		return a, fmt.Errorf("ask the hub about gateway %s/%s: the hub says: %s", site, gateway, a.Error)
 	}
 	return a, nil
+}
+
+// slowAnswer is too slow to tell the time by.
+const slowAnswer = 2 * time.Second
+
+// AskTime asks the hub what time it is there, for the local moment at, which carries a monotonic reading.
+// The hub answers after it has looked into its streams, so the error is at most the time that the answer took.
+func (c *Conn) AskTime(ctx context.Context, site, gateway string) (hub, at time.Time, err error) {
+	began := time.Now()
+	a, err := c.ask(ctx, site, gateway)
+	if err != nil {
+		return hub, at, err
+	}
+	at = time.Now()
+	if took := at.Sub(began); took > slowAnswer {
+		return hub, at, fmt.Errorf("ask the hub for the time: it took %s", took)
+	}
+	return a.At, at, nil
 }
 
 // AskHub opens the hub as a gateway sees it, for Edge.Forward: it knows the gateway's own partition only.
