@@ -41,6 +41,7 @@ type Message struct {
 	Profile  string  // of frames: name@version of the device profile that decoded it
 	Dropped  uint64  // of frames and heartbeats: how many frames directly before it the edge dropped by its declared limits
 	Possibly bool    // of frames: may be a duplicate of an earlier one (redelivered by the equipment's side)
+	State    []byte  // of heartbeats: GatewayState as JSON, as of when it was forwarded; empty where none was
 	Payload  []byte  // a frame's line protocol, a heartbeat's, tick's or command's JSON
 }
 

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,8 +151,8 @@ func (r *Rule) validateKind(report func(field, format string, args ...any), plan
 	if r.Point == "" && !r.of.Asset && r.of.Fit == nil && r.Kind != "meter" {
 		report("point", "is missing: a %s rule watches a point", r.Kind)
 	}
-	if r.AssetKind == GatewayKind && (r.Kind != "silence" || r.Point != "") {
-		report("kind", "a gateway has no points: only silence without a point applies to it")
+	if r.AssetKind == GatewayKind && (r.Kind != "silence" || r.Point != "") && !slices.ContainsFunc(faultline.GatewayPoints, func(p faultline.Point) bool { return p.Name == r.Point }) {
+		report("kind", "of a gateway there are its silence, without a point, and the points buffer_used, buffer_disk and config_state")
 	}
 	switch {
 	case r.Kind != "meter" && r.Plan != "":

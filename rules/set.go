@@ -315,8 +315,7 @@ func (a *attachment) describe(p *faultline.Position) faultline.RuleInstance {
 	return i
 }
 
-// gateways of the positions, as positions of their own that have no points: rules for gateways attach
-// to them.
+// gateways of the positions, as positions of their own: rules for gateways attach to them.
 func gateways(positions []faultline.Position) []faultline.Position {
 	var list []faultline.Position
 	for i := range positions {
@@ -330,5 +329,5 @@ func gateways(positions []faultline.Position) []faultline.Position {
 }
 
 func gatewayPosition(site, gateway string) faultline.Position {
-	return faultline.Position{Site: site, ID: gateway, Name: "gateway " + gateway, Kind: GatewayKind, Gateway: gateway}
+	return faultline.Position{Site: site, ID: gateway, Name: "gateway " + gateway, Kind: GatewayKind, Gateway: gateway, Points: faultline.GatewayPoints}
 }

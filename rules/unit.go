@@ -37,7 +37,8 @@ type unit struct {
 	gate     *unit       // its gateway's; nil: it is one, or none is known
 	parent   *unit       // of its position's parent; nil: none
 
-	changes []change // scratch
+	state   *faultline.GatewayState // of a gateway, while its samples are judged
+	changes []change                // scratch
 }
 
 // watched is a point that some rule watches.
@@ -225,6 +226,9 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 	case faultline.TransitionRaised, faultline.TransitionRose:
 		a.Severity, a.Acked = c.severity, false
 		a.Why = r.kind.Explain(v, c.held) + u.course(r, v)
+		if r.point != nil && u.state != nil {
+			a.Why += u.state.Explain(r.point.Name)
+		}
 		e.event.Why = a.Why
 		if c.transition == faultline.TransitionRose {
 			break

@@ -317,7 +317,11 @@ func (w *worker) sign(m *faultline.Message) *unit {
 }
 
 func (w *worker) heartbeat(m *faultline.Message) {
+	fresh := w.freshFor(m)
 	g := w.sign(m)
+	if fresh {
+		w.gatewayState(g, m)
+	}
 	var h faultline.Heartbeat
 	if err := json.Unmarshal(m.Payload, &h); err != nil || g == nil || h.At.IsZero() {
 		return

@@ -43,7 +43,37 @@ func (n *node) startEdge(ctx context.Context, g gateway.Config, forward func(wha
 		return nil, nil, err
 	}
 	forward("uplink of "+g.ID, up.Run)
+	buffer, err := n.watchBuffer(g, edge)
+	if err != nil {
+		return nil, nil, err
+	}
+	forward("buffer of "+g.ID, buffer.Run)
 	return writer, up.PublishLive, nil
+}
+
+// watchBuffer warns before the edge's limits drop what the hub does not have.
+func (n *node) watchBuffer(g gateway.Config, edge *bus.Edge) (*uplink.Buffer, error) {
+	dir := n.cfg.dataDir()
+	free := func() int64 {
+		if room, known := freeDisk(dir); known {
+			return room
+		}
+		return -1
+	}
+	if room := free(); room >= 0 && room < int64(n.cfg.Edge.MaxBytes) {
+		n.log.Warn("edge.max_bytes may not fit the disk", "free", Size(room).String(), "max_bytes", n.cfg.Edge.MaxBytes.String(), "data", dir)
+	}
+	b, err := uplink.NewBuffer(uplink.BufferOptions{
+		Measure:  func(ctx context.Context) (bus.Buffer, error) { return edge.Buffer(ctx, free()) },
+		Log:      n.log.With("gateway", g.ID),
+		Registry: prometheus.WrapRegistererWith(prometheus.Labels{"gateway": g.ID}, n.registry),
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.buffers = append(n.buffers, b)
+	edge.TellState(func() *faultline.GatewayState { s := b.State(); return &s })
+	return b, nil
 }
 
 // uplinkOptions says how a gateway's frames reach the hub.

@@ -18,6 +18,7 @@ import (
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/api"
 	"github.com/faultline-iot/faultline/gateway"
+	"github.com/faultline-iot/faultline/gateway/uplink"
 	"github.com/faultline-iot/faultline/internal/bus"
 	"github.com/faultline-iot/faultline/internal/store"
 	"github.com/faultline-iot/faultline/internal/tsdb"
@@ -55,6 +56,7 @@ type node struct {
 	checks  map[string]func(context.Context) error // that /readyz asks, by part
 
 	writers []*bus.Publisher
+	buffers []*uplink.Buffer
 	samples sampleCount
 
 	closers []func() error

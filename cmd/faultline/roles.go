@@ -149,6 +149,13 @@ func (n *node) startMetrics(ctx context.Context, fail func(error)) error {
 				return
 			}
 		}
+		for _, b := range n.buffers {
+			if err := b.Ready(); err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				fmt.Fprintln(w, err)
+				return
+			}
+		}
 		fmt.Fprintln(w, "ok")
 	})
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}

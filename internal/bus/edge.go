@@ -30,6 +30,7 @@ type Edge struct {
 
 	mu     sync.Mutex
 	uplink UplinkState
+	state  func() *faultline.GatewayState // goes with heartbeats; may be nil
 }
 
 // edgeDuplicates is short: only the gateway's own writer writes here, fenced by its claim.

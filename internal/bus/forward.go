@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -81,6 +82,8 @@ type forwarder struct {
 	known bool              // whether last, or that there is none, is the whole truth of this epoch
 	next  uint64            // sequence in the edge stream of the message to forward next
 	moved bool
+
+	stated time.Time // when the gateway's state was last sent
 }
 
 func (f *forwarder) changed(state string, err error) {
@@ -330,6 +333,7 @@ func (f *forwarder) record(msg faultline.Message, h nats.Header) (_ *record, dro
 			return nil, 0
 		}
 		r.subject, r.header = f.w.subj.heartbeats, []string{headerLast, formatID(msg.ID)}
+		r.header = append(r.header, f.stateNow()...)
 		first++
 	default:
 		return nil, 0
@@ -340,6 +344,22 @@ func (f *forwarder) record(msg faultline.Message, h nats.Header) (_ *record, dro
 	}
 	f.last, f.known = msg.ID, true
 	return r, drop
+}
+
+// stateNow is the gateway's state as a header, at most once a second.
+func (f *forwarder) stateNow() []string {
+	f.edge.mu.Lock()
+	state := f.edge.state
+	f.edge.mu.Unlock()
+	if state == nil || time.Since(f.stated) < time.Second {
+		return nil
+	}
+	f.stated = time.Now()
+	data, err := json.Marshal(state())
+	if err != nil {
+		return nil // it holds a number that is none; the next one comes
+	}
+	return []string{headerState, string(data)}
 }
 
 // count brings the uplink's figures up to date.

@@ -21,6 +21,7 @@ const (
 	headerProfile  = "Fl-Profile"
 	headerPossibly = "Fl-Possibly"
 	headerDropped  = "Fl-Dropped" // of frames and heartbeats at the hub: how many frames before it the edge dropped by its limits
+	headerState    = "Fl-State"   // of heartbeats at the hub: how the gateway was when it was forwarded
 	headerWriter   = "Fl-Writer"  // of claims
 	headerKind     = "Fl-Kind"    // on c.<p>: tick or command
 
@@ -82,6 +83,9 @@ func parse(subject string, h nats.Header, data []byte) (m faultline.Message, err
 	case t[0] == "h" && len(t) == 4:
 		m.Kind, m.Site = faultline.KindHeartbeat, t[2]
 		m.ID, err = parseID(h.Get(headerLast))
+		if s := h.Get(headerState); s != "" {
+			m.State = []byte(s)
+		}
 	case t[0] == "c" && len(t) == 2 && h.Get(headerKind) == kindTick:
 		m.Kind = faultline.KindTick
 	case t[0] == "c" && len(t) == 2 && h.Get(headerKind) == kindCommand:
