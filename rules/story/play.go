@@ -150,10 +150,38 @@ func (s *stage) heartbeats(now time.Duration, out []faultline.Message) []faultli
 		if err != nil {
 			continue // it is made of strings and a time of this era
 		}
-		out = append(out, faultline.Message{Kind: faultline.KindHeartbeat, Site: p.Site, Payload: payload, StoredAt: at,
+		out = append(out, faultline.Message{Kind: faultline.KindHeartbeat, Site: p.Site, Payload: payload, State: s.state(p.Gateway, now), StoredAt: at,
 			ID: faultline.FrameID{Gateway: p.Gateway, Epoch: "story", Sequence: s.sequence[p.Gateway]}})
 	}
 	return out
+}
+
+// state is what a gateway says of itself; nil where the test says nothing of it.
+func (s *stage) state(gateway string, now time.Duration) []byte {
+	var state faultline.GatewayState
+	said := false
+	for _, w := range s.states[gateway] {
+		segment, value := w.series.at(int(now / s.Every))
+		sample, there, err := segment.sample(w.point, value)
+		n, is := sample.Value.Number()
+		if err != nil || !there || !is {
+			continue
+		}
+		said = true
+		switch w.point.Name {
+		case faultline.PointBufferUsed:
+			state.BufferUsed = n
+		case faultline.PointBufferDisk:
+			state.DiskShort = n != 0
+		case faultline.PointConfig:
+			state.Refused = int(n)
+		}
+	}
+	data, err := json.Marshal(&state)
+	if err != nil || !said {
+		return nil // a number that is none
+	}
+	return data
 }
 
 func (s *stage) frames(now time.Duration, out []faultline.Message) ([]faultline.Message, error) {

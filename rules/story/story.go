@@ -51,6 +51,7 @@ type test struct {
 	positions []faultline.Position
 	points    [][]watched          // by position
 	gateways  map[string]*notation // those that are not always up
+	states    map[string][]watched // what gateways say of themselves
 }
 
 type asset struct {
@@ -237,7 +238,7 @@ func (t *test) prepareRules(p *document.Problems, set *rules.Set) {
 }
 
 func (t *test) prepareSeries(p *document.Problems) {
-	t.gateways = map[string]*notation{}
+	t.gateways, t.states = map[string]*notation{}, map[string][]watched{}
 	for name, text := range t.Series {
 		at := t.path + ".series." + name
 		n, err := parseNotation(text, t.Every)
@@ -254,6 +255,15 @@ func (t *test) prepareSeries(p *document.Problems) {
 				}
 			}
 			t.gateways[name] = n
+			continue
+		}
+		if dotted && slices.ContainsFunc(t.positions, func(o faultline.Position) bool { return o.Gateway == position }) {
+			j := slices.IndexFunc(faultline.GatewayPoints, func(o faultline.Point) bool { return o.Name == point })
+			if j < 0 {
+				p.Add(at, "a gateway has no point %q: it has %s", point, pointNames(&faultline.Position{Points: faultline.GatewayPoints}))
+				continue
+			}
+			t.states[position] = append(t.states[position], watched{&faultline.GatewayPoints[j], n})
 			continue
 		}
 		if !dotted && len(t.positions) == 1 {
