@@ -177,14 +177,7 @@ discrete,discrete,1,bool,,,bool
 // The same for a server made of libmodbus.
 func TestLibmodbus(t *testing.T) {
 	dir := t.TempDir()
-	server := filepath.Join(dir, "server")
-	flags, err := exec.Command(part(t, "pkg-config"), "--cflags", "--libs", "libmodbus").Output()
-	if err != nil {
-		t.Fatalf("libmodbus: %v: run deploy/realparts.sh", err)
-	}
-	if out, err := exec.Command(part(t, "gcc"), append([]string{"-o", server, "testdata/libmodbus_server.c"}, strings.Fields(string(flags))...)...).CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
-	}
+	server := libmodbusServer(t)
 	addr, port := free(t)
 	startPart(t, addr, exec.Command(server, port))
 	profileFrom(t, dir, "libmodbus", `name,table,address,type,order,scale,as

@@ -277,6 +277,43 @@ func adversary(t *testing.T, connect func(*testing.T, uint64) line) {
 	}
 }
 
+// TestLateCopyOfAnAnswer: the unit's answer to a first request comes a second time, late, in the place of the answer to
+// the next, which is lost. It is not taken for that; and where two addresses hold the same, both are read.
+func TestLateCopyOfAnAnswer(t *testing.T) {
+	var n int
+	var first []byte
+	w := listenWire(t, func(c net.Conn, br *bufio.Reader) {
+		for {
+			a, err := readRTU(br)
+			if err != nil {
+				return
+			}
+			b := a.rtu(a.registers(func(at uint16) uint16 { return truth(at % 1000) }))
+			switch n++; n {
+			case 1:
+				first = b
+			case 2:
+				b = first
+			}
+			_, _ = c.Write(b)
+		}
+	})
+	l := newRTULine(Address{Scheme: "rtuovertcp", Target: w.Addr().String(), Baud: 115200}, Link{})
+	if err := l.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer l.close()
+	for _, at := range []uint16{10, 20, 1010, 2010} { // the last two hold what the first does
+		data, err := l.read(t.Context(), request{unit: 1, table: profile.Input, address: at, count: 2, timeout: time.Second})
+		if err != nil || len(data) != 4 || uint16(data[0])<<8|uint16(data[1]) != truth(at%1000) {
+			t.Errorf("address %d: % x %v", at, data, err)
+		}
+	}
+	if n < 7 {
+		t.Errorf("only %d requests: what may be a copy is asked for again", n)
+	}
+}
+
 // TestWhyRTUIsOurOwn shows what made us write RTU framing: the library takes the second copy of an
 // answer for the answer to the next request, without an error. Ours does not.
 func TestWhyRTUIsOurOwn(t *testing.T) {

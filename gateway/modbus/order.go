@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"errors"
+	"hash/fnv"
 	"slices"
 	"time"
 
@@ -26,10 +27,12 @@ func (s shape) answers(got shape) bool {
 	return s == got || got.exception() && got.unit == s.unit && got.function == s.function|0x80
 }
 
-// answered is a shape and when it was answered.
+// answered is a shape and when it was answered, to which address and with what.
 type answered struct {
 	shape
-	at time.Time
+	at      time.Time
+	address uint16
+	sum     uint64
 }
 
 // overdue holds the requests that have no answer yet, oldest first. The last one is under way.
@@ -41,7 +44,7 @@ type overdue struct {
 // sent adds the request under way.
 func (o *overdue) sent(s shape, now time.Time) {
 	o.expire(now)
-	o.list = append(o.list, answered{s, now})
+	o.list = append(o.list, answered{shape: s, at: now})
 }
 
 func (o *overdue) expire(now time.Time) {
@@ -92,9 +95,21 @@ func other(r request, taken func(shape) bool) (request, bool) {
 
 // seen tells whether an answer of the shape came lately.
 func (l *rtuLine) seen(s shape) bool {
-	old := time.Now().Add(-repeatAge)
-	l.recent = slices.DeleteFunc(l.recent, func(r answered) bool { return r.at.Before(old) })
-	return slices.ContainsFunc(l.recent, func(r answered) bool { return r.shape == s })
+	now := time.Now()
+	l.recent = slices.DeleteFunc(l.recent, func(r answered) bool { return now.Sub(r.at) > copyAge })
+	return slices.ContainsFunc(l.recent, func(r answered) bool { return r.shape == s && now.Sub(r.at) <= repeatAge })
+}
+
+// copied tells whether an answer is, to the last bit, what another address was answered lately.
+func (l *rtuLine) copied(s shape, address uint16, sum uint64) bool {
+	return slices.ContainsFunc(l.recent, func(r answered) bool { return r.shape == s && r.address != address && r.sum == sum })
+}
+
+// sumOf data.
+func sumOf(data []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(data) // which cannot fail
+	return h.Sum64()
 }
 
 func isException(err error) bool {

@@ -1,4 +1,4 @@
-/* A Modbus TCP server made of libmodbus, with known values. Usage: libmodbus_server PORT */
+/* A Modbus server made of libmodbus, with known values. Usage: libmodbus_server PORT | libmodbus_server /SERIAL/PORT */
 #include <errno.h>
 #include <modbus.h>
 #include <stdio.h>
@@ -8,7 +8,8 @@
 int main(int argc, char **argv) {
 	if (argc != 2)
 		return 2;
-	modbus_t *ctx = modbus_new_tcp("127.0.0.1", atoi(argv[1]));
+	int serial = argv[1][0] == '/';
+	modbus_t *ctx = serial ? modbus_new_rtu(argv[1], 19200, 'N', 8, 1) : modbus_new_tcp("127.0.0.1", atoi(argv[1]));
 	modbus_mapping_t *map = modbus_mapping_new(8, 8, 100, 20);
 	if (!ctx || !map)
 		return 1;
@@ -24,6 +25,18 @@ int main(int argc, char **argv) {
 	map->tab_input_registers[3] = 999;
 	map->tab_bits[2] = 1;
 	map->tab_input_bits[1] = 1;
+	uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
+	int n;
+	if (serial) {
+		modbus_set_slave(ctx, 1);
+		if (modbus_connect(ctx) < 0) {
+			fprintf(stderr, "open: %s\n", modbus_strerror(errno));
+			return 1;
+		}
+		for (;;)
+			if ((n = modbus_receive(ctx, query)) > 0)
+				modbus_reply(ctx, query, n, map);
+	}
 	int listener = modbus_tcp_listen(ctx, 1);
 	if (listener < 0) {
 		fprintf(stderr, "listen: %s\n", modbus_strerror(errno));
@@ -32,8 +45,6 @@ int main(int argc, char **argv) {
 	for (;;) {
 		if (modbus_tcp_accept(ctx, &listener) < 0)
 			return 1;
-		uint8_t query[MODBUS_TCP_MAX_ADU_LENGTH];
-		int n;
 		while ((n = modbus_receive(ctx, query)) >= 0)
 			if (n > 0)
 				modbus_reply(ctx, query, n, map);

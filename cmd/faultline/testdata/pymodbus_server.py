@@ -1,9 +1,13 @@
-# A Modbus TCP server made of pymodbus, with known values. Usage: pymodbus_server.py PORT
+# A Modbus server made of pymodbus, with known values.
+# Usage: pymodbus_server.py PORT | rtuovertcp PORT | rtu SERIAL-PORT | tls PORT CERT KEY CA
+import ssl
 import struct
 import sys
 
 from pymodbus.datastore import ModbusSequentialDataBlock, ModbusServerContext, ModbusSlaveContext
-from pymodbus.server import StartTcpServer
+from pymodbus.device import ModbusDeviceIdentification
+from pymodbus.server import StartSerialServer, StartTcpServer, StartTlsServer
+from pymodbus.transaction import ModbusRtuFramer, ModbusSocketFramer
 
 
 def words(fmt, value):
@@ -28,4 +32,19 @@ context = ModbusSlaveContext(
     ir=ModbusSequentialDataBlock(0, inputs),
     zero_mode=True,
 )
-StartTcpServer(context=ModbusServerContext(slaves={7: context}, single=False), address=("127.0.0.1", int(sys.argv[1])))
+server = ModbusServerContext(slaves={7: context}, single=False)
+identity = ModbusDeviceIdentification(info_name={"VendorName": "Pymodbus", "ProductCode": "PM", "MajorMinorRevision": "1.0"})
+how, where = ("tcp", sys.argv[1]) if len(sys.argv) == 2 else sys.argv[1:3]
+if how == "tcp":
+    StartTcpServer(context=server, identity=identity, address=("127.0.0.1", int(where)))
+elif how == "rtuovertcp":
+    StartTcpServer(context=server, identity=identity, framer=ModbusRtuFramer, address=("127.0.0.1", int(where)))
+elif how == "rtu":
+    StartSerialServer(context=server, identity=identity, framer=ModbusRtuFramer, port=where, baudrate=19200, parity="N", stopbits=1, timeout=0.05, ignore_missing_slaves=True)
+elif how == "tls":
+    cert, key, ca = sys.argv[3:6]
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(cert, key)
+    tls.load_verify_locations(ca)
+    tls.verify_mode = ssl.CERT_REQUIRED
+    StartTlsServer(context=server, identity=identity, framer=ModbusSocketFramer, address=("127.0.0.1", int(where)), sslctx=tls)
