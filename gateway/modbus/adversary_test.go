@@ -309,7 +309,7 @@ func TestLateCopyOfAnAnswer(t *testing.T) {
 			t.Errorf("address %d: % x %v", at, data, err)
 		}
 	}
-	if n < 7 {
+	if n < 6 {
 		t.Errorf("only %d requests: what may be a copy is asked for again", n)
 	}
 }

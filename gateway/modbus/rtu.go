@@ -23,7 +23,7 @@ import (
 //     settle then asks for something of another shape. If one of the answers was an older one's copy,
 //     all answers since are shifted by one, and this one is no answer to what settle asked;
 //   - an answer that is to the last bit what another address was answered lately may be a copy of that, come late,
-//     while its own was lost: it counts once the unit has given it again, after one of another shape.
+//     while its own was lost: it counts once the unit has given it again.
 //
 // The library has none of them (TestWhyRTUIsOurOwn shows it). What remains is that a late copy and the loss of an
 // answer come together twice in a row.
@@ -125,13 +125,6 @@ func (l *rtuLine) read(ctx context.Context, r request) ([]byte, error) {
 			return nil, fmt.Errorf("%w: it may be an older answer's copy", errDesync)
 		}
 		l.confirmed = sum
-		o, ok := other(r, func(s shape) bool { return l.seen(s) || l.overdue.fits(s, time.Now()) })
-		if !ok {
-			return nil, fmt.Errorf("%w: it may be an older answer's copy", errDesync)
-		}
-		if _, err := l.exchange(ctx, o); err != nil && !isException(err) {
-			return nil, err
-		}
 	}
 }
 
