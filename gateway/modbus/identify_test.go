@@ -2,6 +2,7 @@ package modbus
 
 import (
 	"bufio"
+	"context"
 	"encoding/binary"
 	"net"
 	"strings"
@@ -151,6 +152,45 @@ func FuzzIdentity(f *testing.F) {
 		}
 		if s := serverID(pdu); len(s) > len(pdu) {
 			t.Errorf("%q of %x", s, pdu)
+		}
+	})
+}
+
+// chain is a line to a unit whose holding registers are bytes that repeat.
+type chain struct {
+	quick
+	bytes []byte
+	asked int
+}
+
+func (c *chain) read(_ context.Context, r request) ([]byte, error) {
+	c.asked++
+	if int(r.address)+int(r.count) > 1<<16 {
+		return nil, IllegalAddress
+	}
+	out := make([]byte, r.bytes())
+	for i := range out {
+		if at := 2*int(r.address) + i - 80000; at >= 0 && len(c.bytes) > 0 {
+			out[i] = c.bytes[at%len(c.bytes)]
+		}
+	}
+	return out, nil
+}
+
+// FuzzSunSpec checks that the walk over a chain of models ends, whatever lengths they claim.
+func FuzzSunSpec(f *testing.F) {
+	f.Add([]byte("SunS\x00\x01\x00\x42"))
+	f.Add([]byte("SunS\x00\x01\x00\x00\x00\x02\x00\x00"))
+	f.Add([]byte("SunS\xff\xff\x00\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c := &chain{bytes: b}
+		s := &scanner{ctx: t.Context(), line: c, open: true}
+		found, ok := s.sunSpec(1, 40000)
+		if c.asked > 2*mostModels+2 || len(found.Models) > mostModels {
+			t.Errorf("%d requests, %d models", c.asked, len(found.Models))
+		}
+		if id := (Identity{SunSpec: &found}).String(); ok && !strings.Contains(id, "SunSpec at 40000") {
+			t.Error(id)
 		}
 	})
 }
