@@ -101,12 +101,24 @@ func (u *unit) hold(e *effect, now time.Time) {
 		}
 		e.quiet = true
 		// A fault that began and ended unseen is history, unless it tripped something in an outage.
-		if w := r.waits; w.Rise || muted || !w.Backlog || e.alarm.Severity < faultline.SeverityCritical && r.rule.Urgency < 3 {
+		trip := e.alarm.Severity >= faultline.SeverityCritical || r.rule.Urgency >= 3
+		if w := r.waits; w.Rise || !trip || !u.outage(r, w) {
 			u.wait(r, nil)
 			e.quiet = false
 		}
 	}
 }
+
+// outage tells whether it is an outage of the gateway, and nothing else, that keeps the alarm from people:
+// its backlog, or its silence, which lasts until a backlog has begun to come.
+func (u *unit) outage(r *instance, w *waiting) bool {
+	if !r.alarm.Muted() {
+		return w.Backlog
+	}
+	return u.gate != nil && r.alarm.SuppressedBy == gateName(u.gate) && r.alarm.OutOfService == "" && r.alarm.ShelvedUntil.IsZero()
+}
+
+func gateName(gate *unit) string { return "gateway " + gate.position.ID }
 
 func (u *unit) wait(r *instance, w *waiting) {
 	if (r.waits == nil) != (w == nil) {
@@ -202,7 +214,7 @@ func (u *unit) suppress(by string, now time.Time, out []effect) []effect {
 func (u *unit) suppressor(at faultline.Place) string {
 	switch {
 	case u.gate != nil && u.gate.downAt(at):
-		return "gateway " + u.gate.position.ID
+		return gateName(u.gate)
 	case u.parent != nil && u.parent.downAt(at):
 		return u.parent.position.ID
 	}
