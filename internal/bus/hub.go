@@ -48,7 +48,10 @@ func (c *Conn) OpenHub(ctx context.Context, cfg HubConfig) (*Hub, error) {
 		cfg.Duplicates = time.Hour
 	}
 	for attempt := 0; ; attempt++ {
-		h, err := c.openHub(ctx, cfg)
+		h, err := c.openHub(ctx, cfg, false)
+		if errors.Is(err, errIncomplete) {
+			h, err = c.makeHub(ctx, cfg)
+		}
 		if err == nil || code(err) != codeOverlap || attempt == 5 { // another process creates the same stream now
 			return h, err
 		}
@@ -58,7 +61,7 @@ func (c *Conn) OpenHub(ctx context.Context, cfg HubConfig) (*Hub, error) {
 	}
 }
 
-func (c *Conn) openHub(ctx context.Context, cfg HubConfig) (*Hub, error) {
+func (c *Conn) openHub(ctx context.Context, cfg HubConfig, making bool) (*Hub, error) {
 	found, err := c.list(ctx, "hub")
 	if err != nil {
 		return nil, fmt.Errorf("open hub: %w", err)
@@ -96,6 +99,9 @@ func (c *Conn) openHub(ctx context.Context, cfg HubConfig) (*Hub, error) {
 		}
 		if cfg.Partitions == 0 {
 			return nil, fmt.Errorf("open hub: %w: partition %d of %d is missing", faultline.ErrNotFound, p, n)
+		}
+		if !making {
+			return nil, errIncomplete
 		}
 		if err := h.create(ctx, p); err != nil {
 			return nil, fmt.Errorf("open hub: %w", err)
