@@ -147,6 +147,14 @@ func (e *Engine) openStore() error {
 	}
 	e.onClose(e.meta.Close)
 
+	repaired, err := repairIndexes(dataDir)
+	for _, shard := range repaired {
+		c.Log.Warn("the index of a shard was broken, as after a loss of power: it is made anew from its points", "shard", shard)
+	}
+	if err != nil {
+		return fmt.Errorf("repair an index: %w", err)
+	}
+
 	tc := tsdb.NewConfig()
 	tc.Dir, tc.WALDir, tc.Index = dataDir, walDir, tsdb.TSI1IndexName
 	tc.QueryLogEnabled = false
