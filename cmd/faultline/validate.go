@@ -136,7 +136,9 @@ func (c *Config) validateParts(p *document.Problems) {
 		if s == "" {
 			return
 		}
-		if u, err := url.Parse(s); err != nil || u.Host == "" || !slices.Contains(schemes, u.Scheme) {
+		u, err := url.Parse(s)
+		socket := err == nil && path == "store.url" && u.Query().Get("host") != "" // of PostgreSQL: a directory
+		if err != nil || u.Host == "" && !socket || !slices.Contains(schemes, u.Scheme) {
 			p.Add(path, "%q is no address: write %s://host:port", redact(s), strings.Join(schemes, ":// or "))
 		} else if _, has := u.User.Password(); has && path != "store.url" {
 			p.Add(path, "holds a password: put secrets into a file or the environment")
