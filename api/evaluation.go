@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -22,11 +23,10 @@ type DeskFigures struct {
 	Partial  bool                 `json:"partial,omitempty"` // there are more tickets than were read
 }
 
-func (s *Server) evaluate(c *call) (DeskFigures, error) {
-	ctx, now := c.Request.Context(), c.now
+func (s *Server) evaluate(ctx context.Context, now time.Time) (DeskFigures, error) {
 	e := DeskFigures{Since: now.AddDate(0, 0, -evaluatedDays)}
 	no, yes := false, true
-	b, err := s.contentsFor(c)
+	b, err := s.book.open(ctx)
 	if err != nil {
 		return e, err
 	}
@@ -34,7 +34,7 @@ func (s *Server) evaluate(c *call) (DeskFigures, error) {
 		madeUp *bool
 		to     *faultline.Evaluation
 	}{{&no, &e.Measured}, {&yes, &e.MadeUp}} {
-		list, total, err := c.store.Tickets(ctx, store.TicketFilter{Test: &no, MadeUp: part.madeUp, Limit: evaluatedTickets})
+		list, total, err := s.store.Tickets(ctx, store.TicketFilter{Test: &no, MadeUp: part.madeUp, Limit: evaluatedTickets})
 		if err != nil {
 			return e, err
 		}
@@ -44,7 +44,7 @@ func (s *Server) evaluate(c *call) (DeskFigures, error) {
 	return e, nil
 }
 
-func (s *Server) getEvaluation(c *call) (any, error) { return s.evaluate(c) }
+func (s *Server) getEvaluation(c *call) (any, error) { return s.evaluate(c.Request.Context(), c.now) }
 
 // deskTile says how many customers were answered in time. Without tickets of its own it shows the
 // made-up ones, and says so.

@@ -119,9 +119,9 @@ func TestEvents(t *testing.T) {
 
 func TestSlowReadersAreToldToLookAgain(t *testing.T) {
 	a := &audience{readers: map[*reader]bool{}}
-	slow, err := a.join(&caller{}, "", "")
+	slow, err := a.join("", "")
 	must(t, err)
-	other, err := a.join(&caller{}, "other", "")
+	other, err := a.join("other", "")
 	must(t, err)
 	for i := range 3 * maxPending {
 		a.event(faultline.Event{Topic: "alarm", ID: fmt.Sprint(i), Site: "s"})
@@ -140,14 +140,14 @@ func TestSlowReadersAreToldToLookAgain(t *testing.T) {
 		t.Error("it was given what it did not want")
 	}
 	for range maxStreams - 2 {
-		_, err := a.join(&caller{}, "", "")
+		_, err := a.join("", "")
 		must(t, err)
 	}
-	if _, err := a.join(&caller{}, "", ""); err == nil {
+	if _, err := a.join("", ""); err == nil {
 		t.Error("streams are not bounded")
 	}
 	a.leave(slow)
-	if _, err := a.join(&caller{}, "", ""); err != nil {
+	if _, err := a.join("", ""); err != nil {
 		t.Error(err)
 	}
 }
@@ -172,7 +172,7 @@ func TestSubscriptionsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		b := &flaky{fakeBus: f.bus}
-		r, err := f.audience.join(&caller{}, "", "")
+		r, err := f.audience.join("", "")
 		must(t, err)
 		ended := make(chan bool)
 		go func() {

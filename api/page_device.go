@@ -19,11 +19,12 @@ func deviceHref(site, position string) string {
 }
 
 func (s *Server) devicesPage(c *call) (any, error) {
-	f, err := s.fleet(c)
+	ctx := c.Request.Context()
+	f, err := s.fleet(ctx, c.now)
 	if err != nil {
 		return nil, err
 	}
-	gateways, err := s.gateways(c)
+	gateways, err := s.gateways(ctx, c.now)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +166,7 @@ func (s *Server) devicePage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.fleet(c)
+	f, err := s.fleet(c.Request.Context(), c.now)
 	if err != nil {
 		return nil, err
 	}

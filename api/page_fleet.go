@@ -19,17 +19,18 @@ const (
 )
 
 func (s *Server) overviewPage(c *call) (any, error) {
-	f, err := s.fleet(c)
+	ctx := c.Request.Context()
+	f, err := s.fleet(ctx, c.now)
 	if err != nil {
 		return nil, err
 	}
 	m := s.rows(c, &f.contents)
 	assets := s.assets(f, assetFilter{})
-	ledger, err := s.ledger(c)
+	ledger, err := s.ledger(ctx)
 	if err != nil {
 		return nil, err
 	}
-	desk, err := s.evaluate(c)
+	desk, err := s.evaluate(ctx, c.now)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +187,7 @@ func (s *Server) dataTile(now time.Time, l *Ledger) console.Tile {
 // guide leads through the demonstration; what happened already is ticked off.
 func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 	no := false
-	all, _, err := c.store.Tickets(c.Request.Context(), store.TicketFilter{MadeUp: &no, Limit: 200})
+	all, _, err := s.store.Tickets(c.Request.Context(), store.TicketFilter{MadeUp: &no, Limit: 200})
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +207,7 @@ func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 		return []console.Step{{Text: console.Text("Wait a moment: something is about to break, and a ticket will appear here by itself")}}, nil
 	}
 	href := ticketHref(fault.Number)
-	alarms, err := s.alarmsOf(c, fault)
+	alarms, err := s.alarmsOf(c.Request.Context(), fault)
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +235,7 @@ func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 }
 
 func (s *Server) assetsPage(c *call) (any, error) {
-	f, err := s.fleet(c)
+	f, err := s.fleet(c.Request.Context(), c.now)
 	if err != nil {
 		return nil, err
 	}

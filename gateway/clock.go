@@ -46,10 +46,12 @@ type clock struct {
 	offset  time.Duration // of true time to the wall clock
 	doubt   bool          // the wall clock has jumped since the hub told
 	rawWall time.Time     // of the last stamp, uncorrected
+
+	wrong func() time.Duration // what the wall clock is wrong by; nil: nothing
 }
 
 // hubTime notes what time it was at the hub at the local moment at, which carries a monotonic reading.
-func (c *clock) hubTime(hub, at time.Time) { c.tell(hub, at.Round(0).UTC(), at.Sub(c.start)) }
+func (c *clock) hubTime(hub, at time.Time) { c.tell(hub, c.wall(at), at.Sub(c.start)) }
 
 func (c *clock) tell(hub, wall time.Time, mono time.Duration) {
 	c.mu.Lock()
@@ -101,10 +103,19 @@ func (c *clock) resume(frames []faultline.Frame, dated func(position string) boo
 	}
 }
 
+// wall is what the wall clock shows at a moment.
+func (c *clock) wall(at time.Time) time.Time {
+	at = at.Round(0).UTC()
+	if c.wrong != nil {
+		at = at.Add(c.wrong())
+	}
+	return at
+}
+
 // Stamp gives the time of a reading made now at the position.
 func (c *clock) Stamp(position string) (time.Time, faultline.Quality) {
 	now := time.Now()
-	return c.stamp(position, now.Round(0).UTC(), now.Sub(c.start))
+	return c.stamp(position, c.wall(now), now.Sub(c.start))
 }
 
 func (c *clock) stamp(position string, wall time.Time, mono time.Duration) (time.Time, faultline.Quality) {

@@ -56,8 +56,10 @@ type Options struct {
 	// HealthEvery is how often the health of every device is stored as a frame of faultline.HealthKind;
 	// default 10 s, negative never.
 	HealthEvery time.Duration
-	Log         *slog.Logger
-	Registry    prometheus.Registerer
+	// ClockError is added to the wall clock, for those who test what a wrong clock does; nil adds nothing.
+	ClockError func() time.Duration
+	Log        *slog.Logger
+	Registry   prometheus.Registerer
 }
 
 // Gateway reads the equipment of one configuration. Create with New and call Run once.
@@ -106,6 +108,7 @@ func New(opt Options) (*Gateway, error) {
 	}
 	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}, rolled: map[string]*rollovers{}, dated: map[string]bool{}}
 	g.clock.hub = opt.HubTime
+	g.clock.wrong = opt.ClockError
 	g.metrics = newMetrics(opt.Registry, g.clock.uncertain)
 	for i := range opt.Config.Devices {
 		d := &opt.Config.Devices[i]

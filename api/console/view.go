@@ -374,11 +374,7 @@ type ReferenceRoute struct {
 }
 
 // Login is the page of a one-time link.
-type Login struct {
-	Token string // of a one-time link
-	Users bool   // there are users: ask for name and password
-	Name  string // as it was given before
-}
+type Login struct{ Token string }
 
 // Problem is an error page.
 type Problem struct {

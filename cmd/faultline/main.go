@@ -30,6 +30,7 @@ var commands = []command{
 	{"scan", "ADDRESS [-profile all]", "find out what is behind a Modbus address, reading only", scanCommand},
 	{"backtest", "-rule FILE -asset POSITION", "try rules on the past: the alarms and tickets they would have raised", backtestCommand},
 	{"detect", "-board NAME -in DIR -out DIR", "run a public detection benchmark through the rules: " + boardNames(), detectCommand},
+	{"chaos", "-for 30m -report FILE", "break an installation of its own and account for every sample", chaosCommand},
 	{"bench", "poll|rules [-json]", "measure a part on this machine", benchCommand},
 	{"certs", "ca|hub|gateway|central|broker|renew|list", "make and renew the certificates of hub, gateways and listeners", certsCommand},
 	{"cluster", "-config FILE -nodes NODES", "write the configuration of an external NATS cluster", clusterCommand},

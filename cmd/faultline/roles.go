@@ -69,7 +69,7 @@ func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 		n.writers = append(n.writers, writer)
 		gw, err := gateway.New(gateway.Options{
 			Config: g, Profiles: n.cfg.profiles, Sink: countingSink{writer, &n.samples}, Version: buildVersion(),
-			Live:     live,
+			Live: live, ClockError: testClock(),
 			Recent:   func(ctx context.Context) ([]faultline.Frame, error) { return writer.Recent(ctx, recentFrames) },
 			Log:      n.log,
 			Registry: prometheus.WrapRegistererWith(prometheus.Labels{"gateway": g.ID}, n.registry),

@@ -37,8 +37,9 @@ type ServerConfig struct {
 	// Identify says whom a client's verified certificate was issued to, which decides what it may do. nil:
 	// who has a certificate may do everything.
 	Identify   func(*x509.Certificate) (Peer, error)
-	Partitions int   // of the hub, for what gateways may do; 0 = not known
-	MaxStore   int64 // bytes on disk for all streams; 0 = three quarters of what is free
+	Partitions int    // of the hub, for what gateways may do; 0 = not known
+	Nodes      *Nodes // it is one of several; nil: it stands alone
+	MaxStore   int64  // bytes on disk for all streams; 0 = three quarters of what is free
 	Log        *slog.Logger
 	Registry   prometheus.Registerer // of the connections made by Connect; may be nil
 }
@@ -104,6 +105,11 @@ func (s *Server) options() (*server.Options, error) {
 		SyncAlways: true, NoSigs: true, NoSystemAccount: false, DisableJetStreamBanner: true,
 		Authorization: s.cfg.Token, DontListen: s.cfg.Listen == "",
 		WriteDeadline: 10 * time.Second, PingInterval: 10 * time.Second, MaxPingsOut: 3,
+	}
+	if s.cfg.Nodes != nil {
+		if err := s.cfg.Nodes.apply(o); err != nil {
+			return nil, err
+		}
 	}
 	if s.cfg.Listen == "" {
 		return o, nil

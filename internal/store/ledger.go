@@ -53,19 +53,12 @@ func (t *Tx) AddDeadLetter(d faultline.DeadLetter) error {
 
 // DeadLetters lists dead letters, the newest first, and counts them all. limit 0 means all.
 func (s *Store) DeadLetters(ctx context.Context, limit, offset int) (letters []faultline.DeadLetter, total int, err error) {
-	return s.DeadLettersOf(ctx, nil, limit, offset)
-}
-
-// DeadLettersOf lists dead letters of these sites, none meaning all, as DeadLetters does.
-func (s *Store) DeadLettersOf(ctx context.Context, sites []string, limit, offset int) (letters []faultline.DeadLetter, total int, err error) {
 	letters = []faultline.DeadLetter{}
 	c := s.reader()
-	var w where
-	in(&w, "site", sites)
-	if err := c.row(ctx, `SELECT count(*) FROM dead_letter`+w.String(), w.args...).Scan(&total); err != nil {
+	if err := c.row(ctx, `SELECT count(*) FROM dead_letter`).Scan(&total); err != nil {
 		return nil, 0, fmt.Errorf("dead letters: %w", err)
 	}
-	query, args := page(`SELECT id, at, site, gateway, epoch, sequence, line, reason FROM dead_letter`+w.String()+` ORDER BY id DESC`, w.args, limit, offset)
+	query, args := page(`SELECT id, at, site, gateway, epoch, sequence, line, reason FROM dead_letter ORDER BY id DESC`, nil, limit, offset)
 	err = c.each(ctx, func(rows *sql.Rows) error {
 		var d faultline.DeadLetter
 		var at, sequence int64

@@ -10,7 +10,6 @@ import (
 
 // TicketFilter chooses tickets; the zero filter chooses all.
 type TicketFilter struct {
-	Sites          []string // any of them; none: all
 	Site, Position string
 	Kind           []faultline.TicketKind // any of them
 	Status         []faultline.Status     // any of them
@@ -22,7 +21,6 @@ type TicketFilter struct {
 
 func (f *TicketFilter) where(d *dialect) *where {
 	var w where
-	in(&w, "site", f.Sites)
 	if f.Site != "" {
 		w.add("site = ?", f.Site)
 	}
@@ -139,7 +137,7 @@ func (s *Store) ChangeTicket(ctx context.Context, idOrNumber string, expectVersi
 		if expectVersion != 0 && t.Version != expectVersion {
 			return c.ticketConflict(ctx, t.ID, expectVersion)
 		}
-		id, number, version, before := t.ID, t.Number, t.Version, copyOf(&t)
+		id, number, version := t.ID, t.Number, t.Version
 		events, err := change(&t)
 		if err != nil {
 			return err
@@ -157,7 +155,6 @@ func (s *Store) ChangeTicket(ctx context.Context, idOrNumber string, expectVersi
 				return err
 			}
 		}
-		c.changed("ticket "+number, before, &t)
 		changed = t
 		return nil
 	})
@@ -198,7 +195,6 @@ func (s *Store) AddTicket(ctx context.Context, t faultline.Ticket, events []faul
 				return err
 			}
 		}
-		c.changed("ticket "+t.Number, nil, &t)
 		return nil
 	})
 	if err != nil {
