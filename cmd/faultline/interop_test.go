@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +37,7 @@ type interop struct {
 	list   string // its registers
 	want   map[string]any
 	word   string // what mbpoll shows of holding register 0, counted from 1
+	says   string // of itself
 	server func(t *testing.T, args ...string) *exec.Cmd
 }
 
@@ -53,7 +56,7 @@ discrete,discrete,1,bool,,,bool
 `, map[string]any{
 		"word": int64(4711), "tenths": -12.3, "float_abcd": 21.5, "float_cdab": -7.25, "large": int64(4000000000), "exact": int64(-9007199254740993), "double": 3.141592653589793,
 		"input": int64(0xBEEF), "coil": false, "discrete": true,
-	}, "4711", func(t *testing.T, args ...string) *exec.Cmd {
+	}, "4711", "Pymodbus", func(t *testing.T, args ...string) *exec.Cmd {
 		return exec.Command(part(t, "/usr/bin/python3"), append([]string{"testdata/pymodbus_server.py"}, args...)...)
 	}},
 	{"libmodbus", 1, `name,table,address,type,order,scale,as
@@ -67,7 +70,7 @@ coil,coil,2,bool,,,bool
 discrete,discrete,1,bool,,,bool
 `, map[string]any{
 		"word": int64(1234), "tenths": -25.0, "float_abcd": float64(float32(101.325)), "float_cdab": -0.5, "long": int64(65538), "input": int64(999), "coil": true, "discrete": true,
-	}, "1234", func(t *testing.T, args ...string) *exec.Cmd {
+	}, "1234", "LMB", func(t *testing.T, args ...string) *exec.Cmd {
 		return exec.Command(libmodbusServer(t), args[len(args)-1])
 	}},
 }
@@ -137,6 +140,43 @@ func serialPair(t *testing.T) (a, b string) {
 	return a, b
 }
 
+// serialServer passes bytes between a serial port and whoever is connected.
+func serialServer(t *testing.T, addr, port string) {
+	t.Helper()
+	f, err := os.OpenFile(port, os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var current atomic.Pointer[net.Conn]
+	go func() { // ends with the cable
+		b := make([]byte, 256)
+		for {
+			n, err := f.Read(b)
+			if err != nil {
+				return
+			}
+			if c := current.Load(); c != nil {
+				_, _ = (*c).Write(b[:n])
+			}
+		}
+	}()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			current.Store(&c)
+			go func() { _, _ = io.Copy(f, c) }()
+		}
+	}()
+	t.Cleanup(func() { l.Close(); f.Close() })
+}
+
 // TestModbusInterop reads servers that we did not write over every transport: what they hold arrives, and mbpoll,
 // a client that we did not write, reads the same there.
 func TestModbusInterop(t *testing.T) {
@@ -146,11 +186,13 @@ func TestModbusInterop(t *testing.T) {
 				addr, port := free(t)
 				startPart(t, addr, s.server(t, "tcp", port))
 				s.compare(t, gateway.Device{Address: "tcp://" + addr}, "-m", "tcp", "-p", port, "127.0.0.1")
+				s.scan(t, "tcp://"+addr)
 			})
 			t.Run("rtu", func(t *testing.T) {
 				far, near := serialPair(t)
 				background(t, s.server(t, "rtu", far))
 				s.compare(t, gateway.Device{Address: "rtu://" + near + "?baud=19200&parity=none&stopbits=1"}, "-m", "rtu", "-b", "19200", "-P", "none", near)
+				s.scan(t, "rtu://"+near+"?baud=19200&parity=none&stopbits=1")
 			})
 			t.Run("rtu over tcp", func(t *testing.T) {
 				addr, port := free(t)
@@ -159,7 +201,7 @@ func TestModbusInterop(t *testing.T) {
 				} else { // a serial server in front of a serial line
 					far, near := serialPair(t)
 					background(t, s.server(t, far))
-					startPart(t, addr, exec.Command(part(t, "socat"), "TCP-LISTEN:"+port+",bind=127.0.0.1,reuseaddr,fork", near+",raw,echo=0"))
+					serialServer(t, addr, near)
 				}
 				local := filepath.Join(t.TempDir(), "port") // mbpoll knows serial ports only
 				s.compareVia(t, gateway.Device{Address: "rtuovertcp://" + addr}, func(t *testing.T) []string {
@@ -233,6 +275,20 @@ func (s *interop) compareVia(t *testing.T, d gateway.Device, mbpoll func(*testin
 	}
 	if m := regexp.MustCompile(`\[1\]:\s+(\d+)`).FindStringSubmatch(string(out)); m == nil || m[1] != s.word {
 		t.Errorf("mbpoll reads %v, want %s:\n%s", m, s.word, out)
+	}
+}
+
+// scan finds the unit, who it says it is, and what it serves.
+func (s *interop) scan(t *testing.T, address string) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := dispatch(t.Context(), []string{"scan", address, "-units", fmt.Sprintf("%d-%d", s.unit, s.unit+1), "-range", "0-39", "-pause", "1ms"}, &out, &out); err != nil {
+		t.Fatal(err, out.String())
+	}
+	for _, want := range []string{"It only reads", fmt.Sprintf("unit %d: ", s.unit), s.says, "holding  0–", "one read may have", "it answers in"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in what scan says:\n%s", want, out.String())
+		}
 	}
 }
 
