@@ -103,7 +103,10 @@ type Config struct {
 
 	MaxLines int           // of one write; 5000 by default
 	MaxWait  time.Duration // that a frame waits for others to fill a write; 250 ms by default
-	LeaseFor time.Duration // 15 s by default, renewed after a third
+	LeaseFor time.Duration // 5 s by default, renewed after a third: a dead owner is replaced within 10 s
+	// Mine, if set, tells whether this process should work on a partition now; others live too. The lease
+	// decides who does.
+	Mine func(partition int) bool
 }
 
 // Ingest is the role.
@@ -136,7 +139,7 @@ func New(c Config) (*Ingest, error) {
 		c.MaxWait = 250 * time.Millisecond
 	}
 	if c.LeaseFor <= 0 {
-		c.LeaseFor = 15 * time.Second
+		c.LeaseFor = 5 * time.Second
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -44,6 +44,9 @@ func (p *partition) run(ctx context.Context) {
 		err := p.session(ctx)
 		switch {
 		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, errNotMine):
+			attempt = 0
+			sleep(ctx, p.cfg.LeaseFor/3)
 		case errors.Is(err, faultline.ErrConflict):
 			p.log.Debug("another owner works on the partition", "error", err)
 			attempt = 0
@@ -65,6 +68,9 @@ func (p *partition) run(ctx context.Context) {
 // session holds the lease and works until ctx ends (nil) or something is wrong that only beginning
 // anew can mend.
 func (p *partition) session(ctx context.Context) error {
+	if !p.mine() {
+		return errNotMine
+	}
 	lease, err := p.cfg.Store.Lease(ctx, p.n, p.cfg.Owner, p.cfg.LeaseFor, time.Now())
 	if err != nil {
 		return fmt.Errorf("take the lease: %w", err)
@@ -143,6 +149,11 @@ func (p *partition) read(ctx context.Context, from faultline.Place, in chan<- []
 	}
 }
 
+// errNotMine says that another process should work on the partition.
+var errNotMine = errors.New("the partition is another process' share")
+
+func (p *partition) mine() bool { return p.cfg.Mine == nil || p.cfg.Mine(p.n) }
+
 // renew keeps the lease until ctx ends; the error says that it is lost.
 func (p *partition) renew(ctx context.Context, lease Lease) error {
 	t := time.NewTicker(p.cfg.LeaseFor / 3)
@@ -152,6 +163,9 @@ func (p *partition) renew(ctx context.Context, lease Lease) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-t.C:
+			if !p.mine() {
+				return errNotMine
+			}
 			err := lease.Renew(ctx, p.cfg.LeaseFor, now)
 			if errors.Is(err, faultline.ErrFenced) {
 				return fmt.Errorf("renew the lease: %w", err)

@@ -51,7 +51,11 @@ type Options struct {
 	Owner string
 	Terms []faultline.WarrantyTerm // default faultline.DefaultTerms
 
-	LeaseTTL     time.Duration // default 10 s
+	// Mine, if set, tells whether this process should work on a partition now; others live too. The lease
+	// decides who does.
+	Mine func(partition int) bool
+
+	LeaseTTL     time.Duration // default 5 s: a dead owner is replaced within 10 s
 	SaveEvery    time.Duration // how old a saved unit may be; default 10 s
 	SaveBytes    int           // per second, at most; default 5 MB
 	RefreshEvery time.Duration // how often positions and contracts are looked at again; default 15 s
@@ -92,7 +96,7 @@ func New(o Options) (*Engine, error) {
 			*d = v
 		}
 	}
-	def(&o.LeaseTTL, 10*time.Second)
+	def(&o.LeaseTTL, 5*time.Second)
 	def(&o.SaveEvery, 10*time.Second)
 	def(&o.RefreshEvery, 15*time.Second)
 	if o.SaveBytes <= 0 {
@@ -234,7 +238,7 @@ func (e *Engine) partition(ctx context.Context, p int) {
 		case err == nil: // the equipment changed
 			wait = 0
 			continue
-		case errors.Is(err, faultline.ErrConflict): // another owner has it
+		case errors.Is(err, faultline.ErrConflict), errors.Is(err, errNotMine): // another owner has it, or should
 			pause(ctx, e.LeaseTTL/3)
 			continue
 		}
@@ -250,6 +254,9 @@ func (e *Engine) partition(ctx context.Context, p int) {
 
 // tenure is the time that a lease is held: nil when it ended because the equipment changed.
 func (e *Engine) tenure(ctx context.Context, p int) error {
+	if !e.mine(p) {
+		return errNotMine
+	}
 	lease, err := e.Store.Lease(ctx, p, e.Owner, e.LeaseTTL, time.Now())
 	if err != nil {
 		return err
@@ -267,7 +274,7 @@ func (e *Engine) tenure(ctx context.Context, p int) error {
 	w := newWorker(e, p, lease, world)
 	g, inner := errgroup.WithContext(ctx)
 	g.Go(func() error { return w.run(inner) })
-	g.Go(func() error { return e.renew(inner, lease) })
+	g.Go(func() error { return e.renew(inner, p, lease) })
 	g.Go(func() error { e.tick(inner, p); return nil })
 	g.Go(func() error { e.order(inner, w); return nil })
 	g.Go(func() error {
@@ -286,11 +293,18 @@ func (e *Engine) tenure(ctx context.Context, p int) error {
 
 var errStale = errors.New("the equipment changed")
 
+var errNotMine = errors.New("the partition is another process' share")
+
+func (e *Engine) mine(p int) bool { return e.Mine == nil || e.Mine(p) }
+
 // renew keeps the lease until ctx ends; the error says that it is lost, or so long unrenewed that it
 // may be.
-func (e *Engine) renew(ctx context.Context, lease Lease) error {
+func (e *Engine) renew(ctx context.Context, p int, lease Lease) error {
 	until := time.Now().Add(e.LeaseTTL)
 	for pause(ctx, e.LeaseTTL/3) {
+		if !e.mine(p) {
+			return errNotMine
+		}
 		now := time.Now()
 		err := lease.Renew(ctx, e.LeaseTTL, now)
 		switch {

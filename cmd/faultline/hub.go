@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/internal/bus"
@@ -77,6 +78,20 @@ func (n *node) hubDial(site, gateway string) (bus.DialOptions, error) {
 	}
 	return o, nil
 }
+
+// share divides a role's partitions among the processes that live; nil where there is one only.
+func (n *node) share(ctx context.Context, fail func(error), role string) func(int) bool {
+	if n.cfg.storeURL() == "" {
+		return nil
+	}
+	h := n.store.NewShare(role, n.owner(), shareTTL, n.log)
+	s, sctx := n.begin(ctx, role+" share")
+	s.run(sctx, fail, role+" share", h.Run)
+	return h.Mine
+}
+
+// shareTTL is how long a process that died is waited for.
+const shareTTL = 5 * time.Second
 
 // startHub answers gateways for the hub that this process is a part of.
 func (n *node) startHub(ctx context.Context, fail func(error)) error {

@@ -86,6 +86,7 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleIngest)
 	in, err := ingest.New(ingest.Config{
 		Partitions: n.partitions(), Owner: n.owner(), Hub: n.hub, Store: ingest.SQL(n.store), Influx: n.influx,
+		Mine:      n.share(ctx, fail, roleIngest),
 		Retention: n.cfg.Influx.Retention, Tiers: n.cfg.tiers(), Log: n.log, Registry: n.registry,
 	})
 	if err != nil {
@@ -103,7 +104,7 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 func (n *node) startRules(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleRules)
 	engine, err := rules.New(rules.Options{
-		Source: n.hub, Store: rules.SQL(n.store), Documents: n.store, Set: n.cfg.rules, Publish: n.conn.PublishEvent, Owner: n.owner(),
+		Source: n.hub, Store: rules.SQL(n.store), Documents: n.store, Set: n.cfg.rules, Publish: n.conn.PublishEvent, Owner: n.owner(), Mine: n.share(ctx, fail, roleRules),
 		Log: n.log, Registry: n.registry,
 	})
 	if err != nil {

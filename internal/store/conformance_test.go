@@ -36,6 +36,7 @@ var conformance = []struct {
 	{"import", testImport},
 	{"lease life", testLeaseLife},
 	{"lease has one winner", testLeaseWinner},
+	{"partitions are shared", testShare},
 	{"a fenced owner writes nothing", testFenced},
 	{"fencing under fire", testFencingRace},
 	{"rollback", testRollback},
