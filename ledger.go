@@ -46,4 +46,18 @@ type DeadLetter struct {
 	Sequence uint64    `json:"sequence"`
 	Line     string    `json:"line"`
 	Reason   string    `json:"reason"`
+	Group    string    `json:"group"` // id of its DeadGroup
+}
+
+// DeadGroup is the dead letters of one series that have the same reason, numbers in it apart.
+type DeadGroup struct {
+	ID      string    `json:"id"`
+	Site    string    `json:"site"`
+	Gateway string    `json:"gateway"`
+	Series  string    `json:"series"` // measurement and tags, at most 200 bytes
+	Reason  string    `json:"reason"` // of the last
+	Count   int64     `json:"count"`  // of all that there were
+	Kept    int64     `json:"kept"`   // of those that can be looked at, the newest
+	FirstAt time.Time `json:"first_at"`
+	LastAt  time.Time `json:"last_at"`
 }

@@ -72,10 +72,8 @@ func (l *sqlLease) Save(ctx context.Context, e Effects) error {
 				return err
 			}
 		}
-		for _, d := range e.Dead {
-			if err := tx.AddDeadLetter(d); err != nil {
-				return err
-			}
+		if err := tx.AddDeadLetters(e.Dead); err != nil {
+			return err
 		}
 		for _, s := range e.Stale {
 			if err := tx.MarkStale(s.Site, DueAfter(time.Now()), s.Hours...); err != nil {

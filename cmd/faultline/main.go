@@ -31,6 +31,9 @@ var commands = []command{
 	{"backtest", "-rule FILE -asset POSITION", "try rules on the past: the alarms and tickets they would have raised", backtestCommand},
 	{"detect", "-board NAME -in DIR -out DIR", "run a public detection benchmark through the rules: " + boardNames(), detectCommand},
 	{"chaos", "-for 30m -report FILE", "break an installation of its own and account for every sample", chaosCommand},
+	{"backup", "-config FILE -out DIR|FILE.tar", "copy the centre while it runs", backupCommand},
+	{"restore", "-config FILE ARCHIVE", "make the centre anew from a copy, where nothing is yet", restoreCommand},
+	{"deadletters", "list|show|replay|drop", "lines that InfluxDB would not take", runTask("deadletters")},
 	{"bench", "poll|rules [-json]", "measure a part on this machine", benchCommand},
 	{"certs", "ca|hub|gateway|central|broker|renew|list", "make and renew the certificates of hub, gateways and listeners", certsCommand},
 	{"cluster", "-config FILE -nodes NODES", "write the configuration of an external NATS cluster", clusterCommand},
@@ -89,7 +92,7 @@ func dispatch(ctx context.Context, args []string, out, errOut io.Writer) error {
 func usage(w io.Writer) {
 	fmt.Fprint(w, "Faultline watches installed equipment and raises inspection and fault tickets by itself.\n\nCommands:\n")
 	for _, c := range commands {
-		fmt.Fprintf(w, "  faultline %-8s %-28s %s\n", c.name, c.args, c.about)
+		fmt.Fprintf(w, "  faultline %-11s %-28s %s\n", c.name, c.args, c.about)
 	}
 	fmt.Fprint(w, "\nfaultline COMMAND -help shows a command's flags. Begin with: faultline demo\n")
 }

@@ -155,6 +155,11 @@ func startNode(ctx context.Context, cfg *Config, o nodeOptions, fail func(error)
 	if err := n.startMetrics(ctx, fail); err != nil {
 		return n, err
 	}
+	if n.central() {
+		if err := n.startControl(ctx, fail); err != nil {
+			return n, err
+		}
+	}
 	// A stream that could not write recovers only by being opened again: the process ends, says why,
 	// and whoever keeps it running starts it. Nothing that it acknowledged is lost.
 	disk, diskCtx := n.begin(ctx, "disk")

@@ -213,8 +213,8 @@ func (c *consumer) add(next *faultline.Place, m jetstream.Msg) error {
 		return &gapError{meta.Sequence.Stream}
 	}
 	next.Sequence++
-	if meta.Timestamp.After(c.storedAt) {
-		c.storedAt = meta.Timestamp
+	if at := storedAt(m.Headers(), meta.Timestamp); at.After(c.storedAt) {
+		c.storedAt = at
 	}
 	msg, err := parse(m.Subject(), m.Headers(), m.Data())
 	c.hub.conn.m.consumed.WithLabelValues(kindNames[msg.Kind]).Inc()

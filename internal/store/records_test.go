@@ -238,7 +238,7 @@ func testDeadLetters(t *testing.T, s *Store) {
 	got, total, err := s.DeadLetters(ctx, 1, 1)
 	must(t, err)
 	equal(t, "total", total, 2)
-	letter.ID = got[0].ID
+	letter.ID, letter.Group = got[0].ID, got[0].Group
 	equal(t, "the older one", got, []faultline.DeadLetter{letter})
 	if letter.ID == 0 {
 		t.Error("no ID")
@@ -247,6 +247,46 @@ func testDeadLetters(t *testing.T, s *Store) {
 	must(t, err)
 	equal(t, "all", len(got), 2)
 	equal(t, "newest line", got[0].Line, "")
+
+	// A device that sends a line each second that cannot be stored fills nothing.
+	var many []faultline.DeadLetter
+	for i := range 3 * KeptOfGroup {
+		many = append(many, faultline.DeadLetter{At: t0.Add(time.Duration(i) * time.Second), Site: "plant", Gateway: "gw", Epoch: "e2", Sequence: uint64(i),
+			Line: fmt.Sprintf("pump,position=P\\ 1 v=%di %d", i, i), Reason: fmt.Sprintf("unable to parse 'pump v=%d': dropped=%d", i, i)})
+	}
+	other = many[0]
+	other.Sequence, other.Reason = 9999, "too large"
+	inTx(t, s, l, func(tx *Tx) error {
+		must(t, tx.AddDeadLetters(many[:2*KeptOfGroup]))
+		must(t, tx.AddDeadLetters(many[2*KeptOfGroup-1:])) // the first of these was there
+		return tx.AddDeadLetter(other)
+	})
+	groups, dropped, err := s.DeadGroups(ctx, 10)
+	must(t, err)
+	equal(t, "groups", len(groups), 4)
+	equal(t, "dropped", dropped, int64(0))
+	g := groups[0]
+	equal(t, "group", []any{g.Count, g.Kept, g.FirstAt, g.LastAt, g.Series, g.Reason}, []any{int64(3 * KeptOfGroup), int64(KeptOfGroup), t0, many[len(many)-1].At, `pump,position=P\ 1`, many[len(many)-1].Reason})
+	got, total, err = s.FindDeadLetters(ctx, DeadLetterFilter{Group: g.ID, Gateway: "gw", Site: "plant", Limit: 1})
+	must(t, err)
+	equal(t, "of the group", total, KeptOfGroup)
+	equal(t, "the newest", got[0].Sequence, uint64(3*KeptOfGroup-1))
+	got, total, err = s.FindDeadLetters(ctx, DeadLetterFilter{IDs: []int64{got[0].ID, 1 << 40}})
+	must(t, err)
+	equal(t, "by id", total, 1)
+	n, err := s.ForgetDeadLetters(ctx, got[0].ID, 1<<40)
+	must(t, err)
+	equal(t, "forgotten", n, int64(1))
+	swept, err := s.SweepDeadLetters(ctx, t0.Add(-time.Hour), 50)
+	must(t, err)
+	equal(t, "beyond fifty", swept, int64(KeptOfGroup-1+3-50))
+	swept, err = s.SweepDeadLetters(ctx, t0.Add(time.Hour), 50)
+	must(t, err)
+	equal(t, "too old", swept, int64(50))
+	groups, dropped, err = s.DeadGroups(ctx, 10)
+	must(t, err)
+	equal(t, "groups left", len(groups), 0)
+	equal(t, "dropped", dropped, int64(KeptOfGroup-1+3))
 }
 
 func testUnits(t *testing.T, s *Store) {

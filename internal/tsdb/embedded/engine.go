@@ -83,6 +83,8 @@ type Engine struct {
 	pw   *coordinator.PointsWriter
 	qe   *query.Executor
 
+	store *tsdb.Store
+
 	series *seriesSync
 
 	once     sync.Once
@@ -168,6 +170,7 @@ func (e *Engine) openStore() error {
 	store.EngineOptions.IndexVersion = tc.Index // read apart from Config.Index
 	store.WithLogger(logger)
 	e.onClose(store.Close)
+	e.store = store
 	if err := store.Open(); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
