@@ -28,6 +28,7 @@ func chaosCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 	report := fs.String("report", "", "write the account as JSON to this `FILE`")
 	only := fs.String("only", "", "only these `KINDS` of fault, joined by commas; kill, disk and power stand for all that begin so. "+strings.Join(chaos.Kinds(), ", "))
 	fs.BoolVar(&o.None, "quiet", false, "inject nothing: the same run without faults, to compare with")
+	fs.BoolVar(&o.Whole, "one-process", false, "the centre is one process on SQLite, as it is anyway where PostgreSQL is not installed")
 	fs.IntVar(&o.Samples, "samples", 0, "go on until at least `N` samples were sent, even if that takes longer")
 	fs.Uint64Var(&o.Seed, "seed", 0, "of the random order and times of the faults; 0: another one each time, which the report tells")
 	keep := fs.String("keep", "", "keep configurations, data and the logs of every process in this `DIR`")

@@ -131,6 +131,7 @@ type account struct {
 	seen     []uint8 // by number - 1
 	rows     int     // points in InfluxDB, readings or not
 	missing  []uint32
+	lost     []string // the same, in words
 	problems []string
 }
 
@@ -159,7 +160,7 @@ func accountFor(ctx context.Context, db influx, d *device) (*account, error) {
 			a.Sent += samplesPerReading
 			a.Missing += samplesPerReading
 			a.missing = append(a.missing, uint32(i+1))
-			a.problem("%s: reading %d, served %s, is not in InfluxDB", d.position, i+1, time.Unix(0, r.at).UTC().Format(time.TimeOnly))
+			a.lost = append(a.lost, fmt.Sprintf("%s: reading %d, served %s, is not in InfluxDB", d.position, i+1, time.Unix(0, r.at).UTC().Format(time.TimeOnly)))
 		default:
 			a.UntakenReadings++
 		}

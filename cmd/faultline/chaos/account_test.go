@@ -104,8 +104,8 @@ func TestAccount(t *testing.T) {
 			if a.Samples != c.want {
 				t.Errorf("%+v\nwant %+v\n%q", a.Samples, c.want, a.problems)
 			}
-			if bad := c.want.Missing+c.want.Duplicate+c.want.Wrong > 0; bad != (len(a.problems) > 0) {
-				t.Errorf("problems %q", a.problems)
+			if bad := c.want.Missing+c.want.Duplicate+c.want.Wrong > 0; bad != (len(a.problems)+len(a.lost) > 0) {
+				t.Errorf("problems %q, lost %q", a.problems, a.lost)
 			}
 		})
 	}

@@ -29,6 +29,7 @@ type Options struct {
 	For     time.Duration
 	Samples int // at least so many are sent, even if that takes longer
 	Only    []string
+	Whole   bool // the centre as one process on SQLite, also where PostgreSQL is there
 	None    bool // inject nothing: the reference
 	Seed    uint64
 	Dir     string // for data and logs; made by the caller
@@ -106,7 +107,7 @@ type stage struct {
 
 // stages are the installations that the faults need.
 func (r *run) stages(want []kind) []stage {
-	apart := r.can.postgres == nil
+	apart := r.can.postgres == nil && !r.opt.Whole
 	first := layout{name: "one hub", nodes: 1, apart: true}
 	if !apart {
 		first = layout{name: "one hub in the centre's process", nodes: 0}
@@ -114,22 +115,28 @@ func (r *run) stages(want []kind) []stage {
 	three := layout{name: "a cluster of three nodes", nodes: 3, apart: apart, influxd: r.influxd()}
 	needed := func(l layout) bool {
 		return slices.ContainsFunc(want, func(k kind) bool {
-			return k.possible(l, r.can) == "" && (l.nodes < 2 || k.name == "kill-node")
+			return k.possible(l, r.can) == "" && (l.nodes < 2 || k.name == "kill-node") && (!l.limit || k.name == "limit")
 		})
 	}
 	one, many := needed(first) || r.opt.None, needed(three)
+	little := first
+	little.name, little.limit = "a small disk limit at the edge", true
+	var last []stage
+	if needed(little) {
+		last = []stage{{lay: little}}
+	}
 	whole := stage{for_: r.opt.For, samples: r.opt.Samples}
 	switch {
 	case one && many:
-		return []stage{{first, whole.for_ * 3 / 4, whole.samples * 3 / 4}, {three, whole.for_ / 4, whole.samples / 4}}
+		return append([]stage{{first, whole.for_ * 3 / 4, whole.samples * 3 / 4}, {three, whole.for_ / 4, whole.samples / 4}}, last...)
 	case one:
 		whole.lay = first
 	case many:
 		whole.lay = three
 	default:
-		return nil
+		return last
 	}
-	return []stage{whole}
+	return append([]stage{whole}, last...)
 }
 
 func (r *run) influxd() string {
@@ -182,12 +189,15 @@ func (r *run) stage(ctx context.Context, s stage, want []kind, rng *rand.Rand) e
 	began := time.Now()
 	var usable []kind
 	for _, k := range want {
-		if k.possible(s.lay, r.can) == "" {
+		if k.possible(s.lay, r.can) == "" && s.lay.limit == (k.name == "limit") {
 			usable = append(usable, k)
 		}
 	}
 	opt := r.opt
 	opt.For = s.for_
+	if s.lay.limit {
+		opt.Period = min(opt.Period, 100*time.Millisecond)
+	}
 	dir := filepath.Join(r.opt.Dir, fmt.Sprintf("stage-%d", len(r.report.Stages)+1))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -199,7 +209,12 @@ func (r *run) stage(ctx context.Context, s stage, want []kind, rng *rand.Rand) e
 	}
 	defer p.stop()
 	r.say("%s: %d devices are read through %d gateways; faults for %s", s.lay.name, len(p.devices), len(p.gateways), s.for_.Round(time.Second))
-	if err := r.breakIt(ctx, p, s, usable, rng); err != nil {
+	if s.lay.limit {
+		err = r.once(ctx, p, usable[0], rng)
+	} else {
+		err = r.breakIt(ctx, p, s, usable, rng)
+	}
+	if err != nil {
 		return err
 	}
 	r.say("%s: no more faults; waiting until everything has arrived", s.lay.name)
@@ -268,18 +283,26 @@ func (r *run) faults(ctx context.Context, p *plant, mine []kind, rng *rand.Rand)
 			if pause(ctx, between(rng, 3*time.Second, 12*time.Second)); ctx.Err() != nil {
 				return nil
 			}
-			k, began := mine[i], time.Now()
-			what, err := k.inject(ctx, p, rng)
-			if err != nil {
-				return fmt.Errorf("inject %s: %w", k.name, err)
+			if err := r.once(ctx, p, mine[i], rng); err != nil {
+				return err
 			}
-			r.mu.Lock()
-			r.counts[k.name]++
-			r.report.Log = append(r.report.Log, Injection{At: began.UTC(), Kind: k.name, What: what, Seconds: time.Since(began).Seconds()})
-			r.mu.Unlock()
-			r.say("%-12s %s", k.name, what)
 		}
 	}
+}
+
+// once injects one fault, until it is healed.
+func (r *run) once(ctx context.Context, p *plant, k kind, rng *rand.Rand) error {
+	began := time.Now()
+	what, err := k.inject(ctx, p, rng)
+	if err != nil {
+		return fmt.Errorf("inject %s: %w", k.name, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.counts[k.name]++
+	r.report.Log = append(r.report.Log, Injection{At: began.UTC(), Kind: k.name, What: what, Seconds: time.Since(began).Seconds()})
+	r.say("%-12s %s", k.name, what)
+	return nil
 }
 
 // sent is how many samples are proven to be taken so far.

@@ -37,7 +37,7 @@ func (p *plant) writeProfiles() error {
 	for i := 1; i <= checked; i++ {
 		point(pointName(i), "float", fmt.Sprintf("address: %d, data: uint16", i+2), "")
 	}
-	for name, text := range map[string]string{"modbus.profile.yaml": modbus, "mqtt.profile.yaml": mqtt, "chaos.rules.yaml": p.rules()} {
+	for name, text := range map[string]string{"modbus.profile.yaml": modbus, "mqtt.profile.yaml": mqtt, "chaos.rules.yaml": p.rules(), "hub.token": hubToken + "\n"} {
 		if err := os.WriteFile(filepath.Join(p.dir, name), []byte(text), 0o600); err != nil {
 			return err
 		}
@@ -101,8 +101,11 @@ func (p *plant) writeConfig(name, data string, centre bool) (string, error) {
 	switch {
 	case !centre:
 		line("hub: {url: %q, partitions: %d}", a.hub, partitions)
+		if p.lay.limit {
+			line("edge: {max_bytes: %dMiB}", limitBytes>>20)
+		}
 	case a.centreHub == "":
-		line("hub: {listen: %q, partitions: %d, max_bytes: %d}", a.hubListen, partitions, hubPartition)
+		line("hub: {listen: %q, token_file: hub.token, partitions: %d, max_bytes: %d}", a.hubListen, partitions, hubPartition)
 	default:
 		line("hub: {url: %q, partitions: %d, max_bytes: %d}", a.centreHub, partitions, hubPartition)
 	}

@@ -28,7 +28,8 @@ const (
 const (
 	excursionLength = 40
 	excursionEvery  = 240 // readings from one beginning to the next
-	quietReadings   = 30  // after the last excursion, until the run may end
+	never           = 1 << 31
+	quietReadings   = 30 // after the last excursion, until the run may end
 )
 
 // reading is what the equipment knows of one reading that it served.

@@ -69,6 +69,7 @@ var kinds = []kind{
 	{"power-edge", "loss of power at a gateway: unsynced writes are gone", edge, onPower(always), losePower("gw-1", "gw-2")},
 	{"power-hub", "loss of power at the hub", centre, onPower(onlyWith(oneDisk)), powerHub},
 	{"power-influx", "loss of power at InfluxDB", centre, onPower(onlyWith(engine)), losePower("influx")},
+	{"limit", "the hub is away until the disk limit of the gateways has dropped frames", edge, onlyWith(small), reachLimit},
 	{"clock", "a gateway's clock jumps: backwards, forwards, to 1970", edge, always, jump},
 }
 
@@ -83,6 +84,7 @@ var (
 	apart   = condition{func(l layout) bool { return l.apart }, "the centre is one process"}
 	engine  = condition{func(l layout) bool { return l.apart && l.influxd == "" }, "InfluxDB is not our engine in a process of its own; InfluxDB 1.8 as released does not open an index whose manifest lost its power"}
 	whole   = condition{func(l layout) bool { return !l.apart }, "the centre's roles are processes of their own"}
+	small   = condition{func(l layout) bool { return l.limit }, "it has an installation of its own, with a small limit"}
 	cluster = condition{func(l layout) bool { return l.nodes > 1 }, "there is no cluster"}
 )
 
@@ -187,15 +189,47 @@ func cut(ctx context.Context, p *plant, r *rand.Rand) (string, error) {
 		off = between(r, 65*time.Second, 100*time.Second) // what comes then is late to the rules
 	}
 	off = min(off, p.opt.For/4)
-	if p.net != nil {
-		p.net.loss.Store(1000)
-		defer p.net.loss.Store(0)
-	} else {
-		p.proxy.cut(true)
-		defer p.proxy.cut(false)
-	}
+	p.cut(true)
+	defer p.cut(false)
 	pause(ctx, off)
 	return off.Round(100 * time.Millisecond).String(), nil
+}
+
+// reachLimit cuts the network until the gateways have read about half as much again as they may keep.
+func reachLimit(ctx context.Context, p *plant, _ *rand.Rand) (string, error) {
+	const frame = 1000 // bytes of a reading in the stream, about
+	want := limitBytes / frame * 3 / 2
+	served := func() (least int) {
+		n := map[string]int{}
+		for _, d := range p.devices {
+			n[d.gateway] += d.proven()
+		}
+		return min(n[p.gateways[0].id], n[p.gateways[1].id])
+	}
+	began, before := time.Now(), served()
+	p.cut(true)
+	defer p.cut(false)
+	for ctx.Err() == nil && served()-before < want && time.Since(began) < limitMost {
+		pause(ctx, time.Second)
+	}
+	return fmt.Sprintf("away for %s", time.Since(began).Round(time.Second)), nil
+}
+
+const (
+	limitBytes = 16 << 20
+	limitMost  = 8 * time.Minute
+)
+
+// cut stops every packet between gateways and hub, or lets them pass again.
+func (p *plant) cut(off bool) {
+	switch {
+	case p.net == nil:
+		p.proxy.cut(off)
+	case off:
+		p.net.loss.Store(1000)
+	default:
+		p.net.loss.Store(0)
+	}
 }
 
 func loss(ctx context.Context, p *plant, r *rand.Rand) (string, error) {

@@ -31,6 +31,8 @@ type network struct {
 	dropped atomic.Int64
 }
 
+var networks atomic.Int64 // made so far
+
 // newNetwork builds it. The error says why that is not possible here.
 func newNetwork(ctx context.Context) (_ *network, err error) {
 	if os.Geteuid() != 0 {
@@ -39,7 +41,8 @@ func newNetwork(ctx context.Context) (_ *network, err error) {
 	if _, err := exec.LookPath("ip"); err != nil {
 		return nil, errors.New("needs the program ip (package iproute2)")
 	}
-	id := os.Getpid() % 32768
+	// Another number each time: the kernel takes a namespace down in its own time.
+	id := (os.Getpid() + int(networks.Add(1))*7919) % 32768
 	subnet := fmt.Sprintf("10.%d.%d.", 213+id%8, id/8%250)
 	n := &network{ns: fmt.Sprintf("chaos-%d", id), field: subnet + "1", site: subnet + "2", hub: subnet + "5", gateway: subnet + "6"}
 	defer func() {

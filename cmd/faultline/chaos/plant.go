@@ -20,6 +20,7 @@ type layout struct {
 	name    string
 	nodes   int    // of a NATS cluster; 1: one hub process; 0: the hub is in the centre's process
 	apart   bool   // ingest, rules and api are processes of their own, on PostgreSQL
+	limit   bool   // gateways may keep little, and read fast; the signal is at rest
 	influxd string // program of a real InfluxDB 1.8; "": our engine
 }
 
@@ -116,6 +117,9 @@ func (p *plant) equip(ctx context.Context) error {
 		for i := range p.opt.Modbus + p.opt.MQTT {
 			k := uint32(len(p.devices))
 			d := &device{site: g.site, gateway: g.id, position: fmt.Sprintf("%s-%02d", strings.ToUpper(g.id), i+1), highHigh: k%2 == 0, first: 20 + k*spread/total}
+			if p.lay.limit {
+				d.first = never // what is dropped has no alarm
+			}
 			p.devices = append(p.devices, d)
 			if i < p.opt.Modbus {
 				m, err := serveModbus(ctx, d, host)

@@ -123,7 +123,7 @@ func (r *run) judge(ctx context.Context, p *plant, s stage, took time.Duration) 
 	if s.lay.influxd != "" {
 		st.InfluxDB = s.lay.influxd
 	}
-	rows, missing := map[string]int{}, map[string]int{}
+	rows, missing, lost := map[string]int{}, map[string]int{}, map[string][]string{}
 	for _, d := range p.devices {
 		a, err := accountFor(ctx, p.influx(), d)
 		if err != nil {
@@ -132,19 +132,25 @@ func (r *run) judge(ctx context.Context, p *plant, s stage, took time.Duration) 
 		st.Samples.add(a.Samples)
 		rows[d.gateway] += a.rows
 		missing[d.gateway] += len(a.missing)
+		lost[d.gateway] = append(lost[d.gateway], a.lost[:min(len(a.lost), 5)]...)
 		r.report.Problems = append(r.report.Problems, append(a.problems, d.odd...)...)
 		err = p.influx().rows(ctx, faultline.HealthKind, d.site, d.position, func(row) { rows[d.gateway]++ })
 		if err != nil {
 			return err
 		}
 	}
-	ledger, problems, err := p.judgeLedger(ctx, rows, missing)
+	ledger, dropped, problems, err := p.judgeLedger(ctx, rows, missing)
 	if err != nil {
 		return err
 	}
 	st.Ledger = ledger
-	if d := min(int(ledger.Dropped)*samplesPerReading, st.Samples.Missing); d > 0 {
-		st.Samples.DroppedByLimit, st.Samples.Missing = d, st.Samples.Missing-d
+	for _, g := range p.gateways {
+		if dropped[g.id] { // these are the missing ones
+			st.Samples.DroppedByLimit += missing[g.id] * samplesPerReading
+			st.Samples.Missing -= missing[g.id] * samplesPerReading
+			continue
+		}
+		r.report.Problems = append(r.report.Problems, lost[g.id]...)
 	}
 	var more []string
 	if st.Tickets, st.Alarms, more, err = p.judgeDesk(ctx); err != nil {
@@ -159,11 +165,13 @@ func (r *run) judge(ctx context.Context, p *plant, s stage, took time.Duration) 
 	return nil
 }
 
-// judgeLedger compares the ledger with InfluxDB: each frame that it calls delivered is a point there.
-func (p *plant) judgeLedger(ctx context.Context, rows, missing map[string]int) (total Ledger, problems []string, err error) {
+// judgeLedger compares the ledger with InfluxDB: each frame that it calls delivered is a point there, and
+// what it calls dropped by a limit accounts for all that is missing, or for nothing.
+func (p *plant) judgeLedger(ctx context.Context, rows, missing map[string]int) (total Ledger, dropped map[string]bool, problems []string, err error) {
+	dropped = map[string]bool{}
 	var l struct{ Rows []faultline.LedgerRow }
 	if err := p.ask(ctx, "/ledger", &l); err != nil {
-		return total, nil, err
+		return total, nil, nil, err
 	}
 	for _, g := range p.gateways {
 		var one Ledger
@@ -175,6 +183,7 @@ func (p *plant) judgeLedger(ctx context.Context, rows, missing map[string]int) (
 		if one.Missing > 0 {
 			problems = append(problems, fmt.Sprintf("%s: the ledger says that %d frames are missing", g.id, one.Missing))
 		}
+		dropped[g.id] = missing[g.id] > 0 && uint64(missing[g.id]) <= one.Dropped
 		if n := uint64(missing[g.id]); n > one.Missing+one.Dropped {
 			problems = append(problems, fmt.Sprintf("%s: %d readings are missing, of which the ledger knows %d", g.id, n, one.Missing+one.Dropped))
 		}
@@ -185,5 +194,5 @@ func (p *plant) judgeLedger(ctx context.Context, rows, missing map[string]int) (
 		total.sum(one)
 	}
 	total.Points = rows["gw-1"] + rows["gw-2"]
-	return total, problems, nil
+	return total, dropped, problems, nil
 }
