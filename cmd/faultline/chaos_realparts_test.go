@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/faultline-iot/faultline/cmd/faultline/chaos"
@@ -48,7 +49,7 @@ func TestChaos(t *testing.T) {
 				}
 				return
 			}
-			if !slices.ContainsFunc(r.Faults, func(c chaos.Count) bool { return c.Kind[:4] == "kill" && c.Count > 0 }) {
+			if !slices.ContainsFunc(r.Faults, func(c chaos.Count) bool { return strings.HasPrefix(c.Kind, "kill-") && c.Count > 0 }) {
 				t.Errorf("faults %+v", r.Faults)
 			}
 		})

@@ -197,6 +197,7 @@ func (r *run) stage(ctx context.Context, s stage, want []kind, rng *rand.Rand) e
 	opt.For = s.for_
 	if s.lay.limit {
 		opt.Period = min(opt.Period, 100*time.Millisecond)
+		opt.Modbus = max(opt.Modbus, 60)
 	}
 	dir := filepath.Join(r.opt.Dir, fmt.Sprintf("stage-%d", len(r.report.Stages)+1))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
