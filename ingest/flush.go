@@ -190,6 +190,9 @@ func (f *flusher) frame(ctx context.Context, m *faultline.Message) error {
 	}
 	o := account(&e.row, m.ID.Sequence, m.Dropped)
 	f.seen(e, m)
+	if o == duplicate && f.p.doubts() {
+		o = doubtful
+	}
 	if o == duplicate {
 		f.p.metrics.frames.WithLabelValues("duplicate").Inc()
 		return nil

@@ -34,6 +34,7 @@ type partition struct {
 	failing error // why nothing goes on at the moment
 	since   time.Time
 	reached faultline.Place
+	doubt   bool // messages that were dealt with are gone: their numbers may be used again
 }
 
 // run holds sessions until ctx ends. What a session has in memory is thrown away with it: the next one
@@ -143,6 +144,9 @@ func (p *partition) read(ctx context.Context, from faultline.Place, in chan<- []
 		}
 		// Frames that are gone show in the ledger as missing when their gateways' next ones come.
 		p.metrics.lost.Inc()
+		if lost.From.Stream == lost.Stream && lost.From.Sequence > lost.Last {
+			p.setDoubt()
+		}
 		p.log.Error("messages are gone from the stream", "error", err)
 		from = lost.Resume()
 		sleep(ctx, minPause) // should it be lost again and again
@@ -219,6 +223,21 @@ func (p *partition) trouble() error {
 		return nil
 	}
 	return fmt.Errorf("since %s: %w", p.since.UTC().Format(time.RFC3339), p.failing)
+}
+
+// setDoubt notes that the stream ends before our place: its writers go on after what is left of it, with
+// numbers that were dealt with already. Until the role starts anew, a frame whose number is known is
+// written all the same: a repeated point does no harm, a dropped one does.
+func (p *partition) setDoubt() {
+	p.mu.Lock()
+	p.doubt = true
+	p.mu.Unlock()
+}
+
+func (p *partition) doubts() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.doubt
 }
 
 func (p *partition) setReached(place faultline.Place) {

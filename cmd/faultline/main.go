@@ -33,6 +33,7 @@ var commands = []command{
 	{"chaos", "-for 30m -report FILE", "break an installation of its own and account for every sample", chaosCommand},
 	{"backup", "-config FILE -out DIR|FILE.tar", "copy the centre while it runs", backupCommand},
 	{"restore", "-config FILE ARCHIVE", "make the centre anew from a copy, where nothing is yet", restoreCommand},
+	{"ledger", "show|verify -config FILE", "what became of every frame; compare streams, ledger and InfluxDB", runTask("ledger")},
 	{"deadletters", "list|show|replay|drop", "lines that InfluxDB would not take", runTask("deadletters")},
 	{"bench", "poll|rules [-json]", "measure a part on this machine", benchCommand},
 	{"certs", "ca|hub|gateway|central|broker|renew|list", "make and renew the certificates of hub, gateways and listeners", certsCommand},

@@ -98,6 +98,8 @@ type DeadLetterFilter struct {
 	IDs           []int64
 	Group         string
 	Site, Gateway string
+	Epoch         string
+	Sequence      uint64 // 0: any
 	Sites         []string
 	Limit, Offset int // limit 0 means all
 }
@@ -113,10 +115,13 @@ func (s *Store) FindDeadLetters(ctx context.Context, f DeadLetterFilter) (letter
 		}
 		w.add("id IN (?"+strings.Repeat(", ?", len(args)-1)+")", args...)
 	}
-	for _, p := range [...][2]string{{"grp", f.Group}, {"site", f.Site}, {"gateway", f.Gateway}} {
+	for _, p := range [...][2]string{{"grp", f.Group}, {"site", f.Site}, {"gateway", f.Gateway}, {"epoch", f.Epoch}} {
 		if p[1] != "" {
 			w.add(p[0]+" = ?", p[1])
 		}
+	}
+	if f.Sequence > 0 {
+		w.add("sequence = ?", int64(f.Sequence))
 	}
 	in(&w, "site", f.Sites)
 	c := s.reader()
