@@ -34,6 +34,7 @@ type board struct {
 // boards lists them; each is one file and one line here.
 var boards = []board{
 	{"nab", "one signal a file: timestamp,value", detectNAB},
+	{"skab", "several signals a file: datetime;signal;…", detectSKAB},
 }
 
 // boardCount is what a file came to.

@@ -72,6 +72,7 @@ type Settings struct {
 	Every      float64            `yaml:"every"`      // meter: in the point's unit; filled from the plan
 	Is         []string           `yaml:"is"`         // state, duration, counter: texts or numbers of values, or of bits of a word
 	Expr       string             `yaml:"expr"`       // expression: what is bad, over the names of the asset's points
+	Points     []string           `yaml:"points"`     // joint: that are held against each other
 	Step       time.Duration      `yaml:"step"`       // deviation, joint: samples of a step count as their mean; 0: each is a step
 	Learn      time.Duration      `yaml:"learn"`      // deviation, joint: before the first judgement
 	Score      float64            `yaml:"score"`      // deviation, joint: the evidence that is enough
@@ -103,7 +104,7 @@ type Type struct {
 }
 
 // Types lists every kind.
-var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType, expressionType, deviationType}
+var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType, expressionType, deviationType, jointType}
 
 // Find gives the type of that name, or nil.
 func Find(name string) *Type {
@@ -123,7 +124,7 @@ func (t *Type) Unused(s *Settings) []string {
 	}{
 		{"limits", s.Limits != Limits{}}, {"severities", s.Severities != Severities{}}, {"dead_band", s.DeadBand != 0},
 		{"severity", s.Severity != 0}, {"after", s.After != 0}, {"within", s.Within != 0}, {"per", s.Per != 0}, {"every", s.Every != 0}, {"is", len(s.Is) > 0}, {"expr", s.Expr != ""},
-		{"step", s.Step != 0}, {"learn", s.Learn != 0}, {"score", s.Score != 0}, {"once_in", s.OnceIn != 0}, {"rest", s.Rest != 0},
+		{"points", len(s.Points) > 0}, {"step", s.Step != 0}, {"learn", s.Learn != 0}, {"score", s.Score != 0}, {"once_in", s.OnceIn != 0}, {"rest", s.Rest != 0},
 	}
 	var unused []string
 	for _, f := range set {

@@ -67,6 +67,8 @@ var subjects = []struct {
 	{"counter of a meter", "counter", kind.Settings{Limits: kind.Limits{High: f(100), HighHigh: f(200)}, Within: time.Minute, DeadBand: 5}, hours, func(r *rand.Rand) faultline.Value { return faultline.Float(float64(r.IntN(40))) }},
 	{"deviation", "deviation", kind.Settings{Learn: time.Second, Score: 1.2}, heat, jumpy},
 	{"deviation by steps", "deviation", kind.Settings{Step: 2 * time.Second, Learn: time.Second, Score: 0.5, OnceIn: 10 * time.Second, Rest: 20 * time.Second}, heat, jumpy},
+	{"joint", "joint", kind.Settings{Points: []string{heat.Name}, Learn: time.Second, Score: 2.5}, heat, jumpy},
+	{"joint by steps", "joint", kind.Settings{Points: []string{heat.Name}, Step: 2 * time.Second, Learn: time.Second, Score: 1}, heat, jumpy},
 	{"counter of starts", "counter", kind.Settings{Limits: kind.Limits{High: f(3)}, Within: time.Minute, Is: []string{"running"}}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
 }
 
