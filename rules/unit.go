@@ -286,6 +286,15 @@ func (u *unit) evidence(r *instance, a *faultline.Alarm, at time.Time) *faultlin
 		Samples: []faultline.EvidenceSample{},
 	}
 	point := r.point
+	learner, learns := kind.AsLearner(r.kind)
+	if learns {
+		for i := range u.position.Points {
+			if u.position.Points[i].Name == learner.Subject() {
+				point = &u.position.Points[i]
+			}
+		}
+		e.Limits = learner.Band()
+	}
 	if point == nil {
 		point = u.shown()
 	}

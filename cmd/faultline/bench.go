@@ -11,6 +11,7 @@ import (
 var benches = []command{
 	{"poll", "[-devices N]", "Modbus devices polled and their values stored durably at the edge", benchPoll},
 	{"rules", "[-json]", "the rules engine: evaluations, memory, restoring, pauses", benchRules},
+	{"detect", "[-json]", "detection: cost of a sample, memory, false findings on a simulated fleet", benchDetect},
 }
 
 // benchCommand runs one of benches.

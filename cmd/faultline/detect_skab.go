@@ -41,6 +41,7 @@ func detectSKAB(in io.Reader, out io.Writer, rule *rules.Rule) (c boardCount, er
 	if !ok {
 		return c, fmt.Errorf("a %s rule does not watch several signals", rule.Kind)
 	}
+	anomaly := 0 // stays in a second row of the same time
 	skip := int(rule.Learn / time.Second)
 	w := bufio.NewWriter(out)
 	fmt.Fprintln(w, "timestamp,anomaly,changepoint")
@@ -66,9 +67,12 @@ func detectSKAB(in io.Reader, out io.Writer, rule *rules.Rule) (c boardCount, er
 			k.Observe(at, &s)
 		}
 		v := k.EndFrame(at)
-		anomaly, change := 0, 0
-		if v.Judgement == kind.Bad {
+		change := 0
+		switch v.Judgement {
+		case kind.Bad:
 			anomaly = 1
+		case kind.Fine:
+			anomaly = 0
 		}
 		if v.Raised() {
 			c.tickets++

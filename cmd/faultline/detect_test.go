@@ -101,6 +101,50 @@ func TestDetectNAB(t *testing.T) {
 	}
 }
 
+// Several signals: answers for the rows after the first 400, a fault where one leaves the others and none
+// long after, a change point at either end; the labels are not read.
+func TestDetectSKAB(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("datetime;a;b;c;anomaly;changepoint\n")
+	noise := uint64(1)
+	next := func() float64 {
+		noise = noise*6364136223846793005 + 1442695040888963407
+		return float64(noise>>40) / float64(1<<24)
+	}
+	const rows, from, to = 1100, 600, 800
+	at := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+	for i := range rows {
+		load := next()
+		a, c := 5+load+next()/5, 20+3*load+next()/5
+		if i >= from && i < to {
+			a += 4
+		}
+		fmt.Fprintf(&b, "%s;%.4f;%.4f;%.4f;1;1\n", at.Add(time.Duration(i)*time.Second).Format("2006-01-02 15:04:05"), a, next(), c)
+	}
+	answers, _ := runTestBoard(t, "skab", map[string]string{"pump/1.csv": b.String()})
+	got := answers["pump/1.csv"]
+	if len(got) != rows-400+1 || strings.Join(got[0], ",") != "timestamp,anomaly,changepoint" {
+		t.Fatalf("%d rows, header %q", len(got), got[0])
+	}
+	faults, changes := 0, 0
+	for i, row := range got[1:] {
+		i += 400
+		wrong := row[1] != "0" && (i < from || i > to+60) || row[1] != "1" && i > from+30 && i < to
+		if wrong || row[1] != "0" && row[1] != "1" || row[2] != "0" && row[2] != "1" {
+			t.Fatalf("row %d: %q", i, row)
+		}
+		if row[1] == "1" {
+			faults++
+		}
+		if row[2] == "1" && (i >= from && i < from+30 || i >= to && i < to+30) {
+			changes++
+		}
+	}
+	if faults < 150 || changes < 2 {
+		t.Errorf("%d rows with a fault, %d change points at its ends", faults, changes)
+	}
+}
+
 func TestDetectMistakes(t *testing.T) {
 	in := t.TempDir()
 	if err := os.WriteFile(filepath.Join(in, "a.csv"), []byte("timestamp,value\nyesterday,1\n"), 0o644); err != nil {

@@ -35,7 +35,7 @@ var commands = []command{
 	{"restore", "-config FILE ARCHIVE", "make the centre anew from a copy, where nothing is yet", restoreCommand},
 	{"ledger", "show|verify -config FILE", "what became of every frame; compare streams, ledger and InfluxDB", runTask("ledger")},
 	{"deadletters", "list|show|replay|drop", "lines that InfluxDB would not take", runTask("deadletters")},
-	{"bench", "poll|rules [-json]", "measure a part on this machine", benchCommand},
+	{"bench", "poll|rules|detect [-json]", "measure a part on this machine", benchCommand},
 	{"certs", "ca|hub|gateway|central|broker|renew|list", "make and renew the certificates of hub, gateways and listeners", certsCommand},
 	{"cluster", "-config FILE -nodes NODES", "write the configuration of an external NATS cluster", clusterCommand},
 	{"version", "", "print the version", version},

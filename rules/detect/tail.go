@@ -42,7 +42,7 @@ func (t *tail) rarity(v float64) float64 {
 	rare := decades(1 / (t.n + 1))
 	middle := max(float64(t.top[m/2]), most*1e-9)
 	if middle <= 0 {
-		return rare + 1 // all were zero, and this one is not
+		return rare + 2 // all were zero, and this one is not
 	}
 	sum := 0.0
 	for _, x := range t.top[m/2:] {

@@ -198,6 +198,23 @@ func (s *Settings) score() float64 {
 // Tick brings no news.
 func (k *deviation) Tick(time.Time) Verdict { return Verdict{} }
 
+// bandWidth is how many mean distances from the expected value the normal band reaches.
+const bandWidth = 3
+
+// band is where a value normally is, as lines to draw.
+func band(expected, width float64) []faultline.Limit {
+	return []faultline.Limit{
+		{Name: "normal from", Value: expected - bandWidth*width, Severity: faultline.SeverityAdvisory},
+		{Name: "normal to", Value: expected + bandWidth*width, Severity: faultline.SeverityAdvisory},
+	}
+}
+
+// Band is where the value was expected when it was last judged.
+func (k *deviation) Band() []faultline.Limit { return band(k.verdict.Limit, k.spread) }
+
+// Subject is the point.
+func (k *deviation) Subject() string { return k.point.Name }
+
 var evidenceWords = [...]string{
 	detect.AgainstWeek:     "it is unlike the same hour of other weeks",
 	detect.AgainstDay:      "it is unlike the same hour of other days",

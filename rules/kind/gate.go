@@ -293,6 +293,15 @@ func (k *gate) turn(open bool) bool {
 	return open
 }
 
+// AsLearner gives the kind that learns, which may have a gate around it.
+func AsLearner(k Kind) (Learner, bool) {
+	if g, ok := k.(*gate); ok {
+		k = g.inner
+	}
+	l, ok := k.(Learner)
+	return l, ok
+}
+
 func (k *gate) Explain(v Verdict, held time.Duration) string {
 	text := k.inner.Explain(v, held)
 	if k.gate.While != "" {

@@ -207,6 +207,18 @@ func (k *joint) Explain(v Verdict, held time.Duration) string {
 	return text
 }
 
+// main is the signal that deviates most by the last verdict.
+func (k *joint) main() int { return min(int(k.verdict.Detail>>1&0x7f), len(k.points)-1) }
+
+// Band is where the main signal was expected when it was last judged.
+func (k *joint) Band() []faultline.Limit {
+	_, width := k.group.Normal(k.main())
+	return band(k.verdict.Limit, width)
+}
+
+// Subject is the signal that deviates most.
+func (k *joint) Subject() string { return k.points[k.main()].Name }
+
 // most lists the two signals that deviate most after the main one, if they deviate clearly.
 func (k *joint) most(main int) []int {
 	var list []int

@@ -39,6 +39,15 @@ type Framed interface {
 	EndFrame(at time.Time) Verdict
 }
 
+// Learner is a kind that learns what is normal. What it says is about its last verdict.
+type Learner interface {
+	Kind
+	// Band is where the value normally is, as lines to draw.
+	Band() []faultline.Limit
+	// Subject is the point that it is about, by name.
+	Subject() string
+}
+
 // Judgement is what can be said of a condition at a moment.
 type Judgement uint8
 

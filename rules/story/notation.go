@@ -17,6 +17,7 @@ import (
 //	50            one reading of 50; the last reading goes on until the test ends
 //	50x10         ten of them; 50x10m as many as fit into ten minutes
 //	50+2x20       50, 52, 54 … twenty in all; 50-2x20 falls
+//	50~2x20       twenty between 48 and 52 without order, the same at each run
 //	_x5           five times nothing
 //	bad:timeoutx3 three bad readings with their reason
 //	50?clockx3    three uncertain ones
@@ -31,6 +32,7 @@ type segment struct {
 	none       bool              // no reading
 	number     bool              // base and step count
 	base, step float64           // value of the n-th reading is base + n × step
+	wobble     float64           // and at most this much beside it
 	text       string            // else: true, false, a text
 	quality    faultline.Quality // bad ones have no value
 }
@@ -104,6 +106,16 @@ func parseWord(word string, every time.Duration) (segment, int, error) {
 			return s, 0, err
 		}
 		rest := word[length:]
+		if strings.HasPrefix(rest, "~") {
+			length := number(rest[1:])
+			if length == 0 || rest[1] == '-' {
+				return s, 0, errors.New("after ~ comes by how much it wobbles, such as 50~2x20")
+			}
+			if s.wobble, err = parseFloat(rest[1 : 1+length]); err != nil {
+				return s, 0, err
+			}
+			rest = rest[1+length:]
+		}
 		if rest != "" && (rest[0] == '+' || rest[0] == '-') {
 			length := number(rest[1:])
 			if length == 0 || rest[1] == '-' {
@@ -183,7 +195,7 @@ func finish(s segment, rest string, every time.Duration) (segment, int, error) {
 	if count < 1 || count > longestSeries {
 		return s, 0, fmt.Errorf("%q: use 1 to %d readings", rest, longestSeries)
 	}
-	last := s.base + float64(count-1)*s.step
+	last := s.base + float64(count-1)*s.step + math.Copysign(s.wobble, s.step)
 	if math.IsInf(last, 0) {
 		return s, 0, errors.New("the ramp is too steep: it leaves the range of numbers")
 	}
@@ -258,7 +270,14 @@ func (n *notation) at(i int) (*segment, float64) {
 	if j > 0 {
 		begin = n.ends[j-1]
 	}
-	return s, s.base + float64(i-begin)*s.step
+	return s, s.base + float64(i-begin)*s.step + s.wobble*scatter(i, s.base)
+}
+
+// scatter is a number from -1 to 1 without order, for a reading of a series around base.
+func scatter(i int, base float64) float64 {
+	x := uint64(i+1)*0x9e3779b97f4a7c15 ^ math.Float64bits(base)*0xbf58476d1ce4e5b9
+	x = (x ^ x>>31) * 0x94d049bb133111eb
+	return float64((x^x>>29)>>11)/(1<<52) - 1
 }
 
 // sample makes a segment's reading one of a point; false if there is none.

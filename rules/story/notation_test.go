@@ -127,7 +127,7 @@ func TestReadingsFitTheirPoint(t *testing.T) {
 
 // Whatever is written, the parser neither panics nor promises readings that it cannot give.
 func FuzzNotation(f *testing.F) {
-	for _, s := range []string{"50x10 50+2x20 _x5 bad:timeoutx3 90x60", "'a b'x3 50?clockx3", "1e3-0.5x10m", "x", "_", "-", "bad:x3", "'''", "1e5x5s x5", "50?x3"} {
+	for _, s := range []string{"50x10 50+2x20 _x5 bad:timeoutx3 90x60", "50~2x20 -1~0.5+3x4 7~1e308", "'a b'x3 50?clockx3", "1e3-0.5x10m", "x", "_", "-", "bad:x3", "'''", "1e5x5s x5", "50?x3"} {
 		f.Add(s)
 	}
 	p := faultline.Point{Name: "p", Type: faultline.TypeFloat}
