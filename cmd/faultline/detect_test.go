@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/faultline-iot/faultline/rules"
 )
 
 // boardSignal is a signal with a day and a week in it, noise that repeats for ever, and a fault near the end.
@@ -162,5 +165,34 @@ func TestDetectMistakes(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("detect %s: got %v, want %q", c.args, err, c.want)
 		}
+	}
+}
+
+// The cost is measured on made-up signals, and a simulated fleet gets its share of findings told.
+func TestBenchDetect(t *testing.T) {
+	var out, errOut bytes.Buffer
+	if err := dispatch(t.Context(), []string{"bench", "detect", "-json", "-assets", "1", "-days", "8"}, &out, &errOut); err != nil {
+		t.Fatalf("%v\n%s", err, errOut.String())
+	}
+	var r detectResult
+	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.BytesPerSignal < 1000 || r.BytesPerSignal > r.BytesTarget || r.JointBytes < 100 || r.Assets != 1 || r.FalseFindings > 3 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// The rules in the document are rules.
+func TestDocumentedDetection(t *testing.T) {
+	text, err := os.ReadFile("../../docs/detection.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, yaml, _ := strings.Cut(string(text), "```yaml\n")
+	yaml, _, found := strings.Cut(yaml, "```")
+	set, err := rules.Load(nil, rules.File{Name: "detection.md", Data: []byte(yaml)})
+	if err != nil || !found || len(set.Rules()) != 2 {
+		t.Errorf("%v: %d rules", err, len(set.Rules()))
 	}
 }

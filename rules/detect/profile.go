@@ -20,7 +20,7 @@ func newProfile(period, part time.Duration, gain float64) profile {
 	return profile{period: period, part: part, gain: gain, mean: make([]float64, n), seen: make([]uint16, n)}
 }
 
-// at is the part of a time, in ns since 1970.
+// at is the part of a time, in ns since the detector began.
 func (p *profile) at(now int64) int {
 	in := now % int64(p.period)
 	if in < 0 {

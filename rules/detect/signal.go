@@ -18,6 +18,7 @@ import (
 // must be overwhelming. A strength is ranked against its own past in turn, which makes it a probability.
 type Signal struct {
 	started bool
+	first   int64   // when it began, ns since 1970: hours of the day and of the week count from there
 	base    float64 // the first value: what is kept is relative to it
 	n       float64
 	mean    float64 // of everything
@@ -63,18 +64,21 @@ const (
 	window   = 48   // steps whose mean is the level
 )
 
-// NewSignal makes a detector that has seen nothing.
-func NewSignal() *Signal {
-	return &Signal{day: newProfile(24*time.Hour, time.Hour, dayGain), week: newProfile(7*24*time.Hour, time.Hour, weekGain), shapes: newDiscord()}
+// NewSignal makes a detector that has seen nothing, and holds next to nothing.
+func NewSignal() *Signal { return &Signal{} }
+
+// begun is one that begins with a value.
+func begun(at int64, value float64) *Signal {
+	return &Signal{started: true, first: at, base: value, day: newProfile(24*time.Hour, time.Hour, dayGain), week: newProfile(7*24*time.Hour, time.Hour, weekGain), shapes: newDiscord()}
 }
 
 // Step judges a value at a time (ns since 1970) against the past, and makes it part of it.
 func (s *Signal) Step(at int64, value float64) Finding {
 	if !s.started {
-		s.started, s.base = true, value
+		*s = *begun(at, value)
 	}
 	v := value - s.base
-	hour, part := s.day.at(at), s.week.at(at)
+	hour, part := s.day.at(at-s.first), s.week.at(at-s.first)
 	f := s.expect(hour, part)
 	f.Steps = int(s.n)
 

@@ -85,7 +85,7 @@ func TestFaultsAreFound(t *testing.T) {
 				before = max(before, f.Strength)
 			}
 		}
-		if after <= 2.1 || after <= before {
+		if after <= 2 || after <= before {
 			t.Errorf("%s: strength %.2f, and %.2f before", name, after, before)
 		}
 	}
@@ -101,7 +101,7 @@ func TestChangeIsAccepted(t *testing.T) {
 			v += 40
 		}
 		f := s.Step(begin+int64(i)*5*minute, v)
-		if i >= 4000+3*2016 && (f.Strength > 2.1 || math.Abs(f.Expected-v) > 10) {
+		if i >= 4000+3*2016 && (f.Strength > 2 || math.Abs(f.Expected-v) > 10) {
 			t.Fatalf("three weeks later, step %d still has strength %.2f, expected %.1f, is %.1f", i, f.Strength, f.Expected, v)
 		}
 	}

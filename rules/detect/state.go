@@ -15,7 +15,7 @@ func (s *Signal) Append(dst []byte) []byte {
 	if !s.started {
 		return dst
 	}
-	dst = putFloats(dst, s.base, s.mean, s.smooth[0], s.smooth[1], s.sums[0], s.sums[1], s.errors[0], s.errors[1], s.errors[2])
+	dst = putFloats(putInt(dst, s.first), s.base, s.mean, s.smooth[0], s.smooth[1], s.sums[0], s.sums[1], s.errors[0], s.errors[1], s.errors[2])
 	dst = s.week.append(s.day.append(dst))
 	dst = s.shapes.append(dst)
 	for i := range s.tails {
@@ -28,8 +28,9 @@ func (s *Signal) Append(dst []byte) []byte {
 func (s *Signal) Restore(b []byte) ([]byte, error) {
 	r := reader{b: b}
 	n := NewSignal()
-	n.n = float64(r.int(0, math.MaxInt32))
-	if n.started = n.n > 0; n.started {
+	if steps := r.int(0, math.MaxInt32); steps > 0 {
+		n = begun(r.int(math.MinInt64, math.MaxInt64), 0)
+		n.n = float64(steps)
 		r.floats(&n.base, &n.mean, &n.smooth[0], &n.smooth[1], &n.sums[0], &n.sums[1], &n.errors[0], &n.errors[1], &n.errors[2])
 		n.day.restore(&r)
 		n.week.restore(&r)

@@ -28,7 +28,7 @@ var deviationType = Type{
 
 // Where the rule says nothing.
 const (
-	deviationScore = 2.1            // rarity of the evidence on average, in powers of ten
+	deviationScore = 2.0            // rarity of the evidence on average, in powers of ten
 	learnFor       = 24 * time.Hour // before the first judgement
 	restSteps      = 100            // after a finding: only clearly stronger evidence raises again
 	stronger       = 0.3
