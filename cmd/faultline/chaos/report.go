@@ -178,10 +178,13 @@ func (r *Report) Print(out io.Writer) {
 		fmt.Fprintf(out, "PROBLEM: %s\n", p)
 	}
 	fmt.Fprintf(out, "%d readings of %d were served to a gateway that failed before it had taken them. Seed %d, %.0f s.\n", s.UntakenReadings, s.Readings, r.Seed, r.Seconds)
-	if r.OK {
-		fmt.Fprintln(out, "Everything that was taken is there, once.")
-	} else {
+	switch {
+	case !r.OK:
 		fmt.Fprintln(out, "The promise does NOT hold.")
+	case s.DroppedByLimit > 0:
+		fmt.Fprintln(out, "Everything that was taken is there, once, except what the disk limit dropped, as the ledger says.")
+	default:
+		fmt.Fprintln(out, "Everything that was taken is there, once.")
 	}
 }
 
