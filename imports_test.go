@@ -29,6 +29,7 @@ var homes = map[string][]string{
 	"github.com/pressly/goose":            {"internal/store/..."},
 	"go.yaml.in/yaml":                     {"internal/document", "firmware-sim/..."},
 	"github.com/expr-lang/expr":           {"rules/kind"},
+	"golang.org/x/crypto":                 {"internal/secret"},
 }
 
 // pure packages are functions of samples and time.

@@ -147,14 +147,17 @@ func TestOneTimeLink(t *testing.T) {
 	}
 	// The session ends after twelve hours, and by logging out.
 	now := f.now()
-	f.now = func() time.Time { return now.Add(sessionTime) }
+	f.now = func() time.Time { return now.Add(linkTime) }
 	if a := f.do(http.MethodGet, "/", "", with); a.code != http.StatusUnauthorized {
 		t.Errorf("after twelve hours: %d", a.code)
 	}
 	f.now = func() time.Time { return now }
 	id := f.logins.redeem(f.logins.link(now.Add(time.Hour)), now)
 	with = header("Cookie", f.cookieName()+"="+id)
-	if a := f.do(http.MethodPost, "/logout", "", with); a.code != http.StatusSeeOther {
+	if a := f.do(http.MethodPost, "/logout", "", with); a.code != http.StatusForbidden {
+		t.Errorf("a change by a cookie that does not say where it comes from: %d", a.code)
+	}
+	if a := f.do(http.MethodPost, "/logout", "", with, header("Sec-Fetch-Site", "same-origin")); a.code != http.StatusSeeOther {
 		t.Errorf("%d", a.code)
 	}
 	if a := f.do(http.MethodGet, "/", "", with); a.code != http.StatusUnauthorized {

@@ -1,11 +1,12 @@
 package api
 
 import (
-	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
+	"time"
 
 	faultline "github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/internal/bus"
@@ -34,7 +35,7 @@ func (s *Server) listAlarms(c *call) (any, error) {
 
 // alarm finds the alarm that the path names.
 func (s *Server) alarm(c *call) (faultline.Alarm, error) {
-	return s.store.Alarm(c.Request.Context(), faultline.AlarmID(c.Param("site"), c.Param("position"), c.Param("rule")))
+	return c.store.Alarm(c.Request.Context(), faultline.AlarmID(c.Param("site"), c.Param("position"), c.Param("rule")))
 }
 
 func (s *Server) getAlarm(c *call) (any, error) {
@@ -54,7 +55,7 @@ func (s *Server) listAlarmEvents(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.store.AlarmEvents(c.Request.Context(), a.ID, limit)
+	events, err := c.store.AlarmEvents(c.Request.Context(), a.ID, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -62,10 +63,12 @@ func (s *Server) listAlarmEvents(c *call) (any, error) {
 }
 
 // send puts a command into the stream and tells what became of it. What rules refuse is a refusal.
-func (s *Server) send(ctx context.Context, cmd faultline.Command) (Result, error) {
+func (s *Server) send(c *call, cmd faultline.Command) (Result, error) {
+	ctx := c.Request.Context()
 	if cmd.ID == "" {
 		cmd.ID = rand.Text()
 	}
+	c.note(commandWords(&cmd))
 	r, err := s.commands.Send(ctx, cmd)
 	switch {
 	case errors.Is(err, bus.ErrPending):
@@ -79,6 +82,21 @@ func (s *Server) send(ctx context.Context, cmd faultline.Command) (Result, error
 		r.Message = "done"
 	}
 	return Result{ID: cmd.ID, Message: r.Message}, nil
+}
+
+// commandWords says for the audit what was asked of rules.
+func commandWords(cmd *faultline.Command) string {
+	words := []string{cmd.Verb, strings.Trim(cmd.Site+"/"+cmd.Position+"/"+cmd.Rule, "/")}
+	if cmd.Plan != "" {
+		words = append(words, "plan "+cmd.Plan)
+	}
+	if !cmd.Until.IsZero() {
+		words = append(words, "until "+cmd.Until.UTC().Format(time.RFC3339))
+	}
+	if cmd.Reason != "" {
+		words = append(words, "because: "+short(cmd.Reason))
+	}
+	return strings.Join(words, " ")
 }
 
 // pending answers 202 for what is still to come.
@@ -100,7 +118,7 @@ func (s *Server) acknowledge(c *call, reason string) (Result, error) {
 	if a.Acked && a.Count > 0 {
 		return Result{Message: "acknowledged already by " + a.AckedBy}, nil
 	}
-	return s.send(c.Request.Context(), faultline.Command{Verb: faultline.VerbAcknowledge, At: c.now, By: c.by, Site: a.Site, Position: a.Position, Rule: a.Rule, Reason: reason})
+	return s.send(c, faultline.Command{Verb: faultline.VerbAcknowledge, At: c.now, By: c.by, Site: a.Site, Position: a.Position, Rule: a.Rule, Reason: reason})
 }
 
 func (s *Server) postAcknowledge(c *call) (any, error) {
@@ -120,7 +138,7 @@ func (s *Server) testAlarm(c *call, reason string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	return s.send(c.Request.Context(), faultline.Command{Verb: faultline.VerbTestAlarm, At: c.now, By: c.by, Site: p.Site, Position: p.ID, Reason: reason})
+	return s.send(c, faultline.Command{Verb: faultline.VerbTestAlarm, At: c.now, By: c.by, Site: p.Site, Position: p.ID, Reason: reason})
 }
 
 func (s *Server) postTestAlarm(c *call) (any, error) {

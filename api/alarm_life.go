@@ -18,7 +18,7 @@ var alarmStates = []string{
 // from facts and the time, so the store cannot choose by it: all that may be in it are read.
 func (s *Server) alarmsIn(c *call, f store.AlarmFilter, state string) ([]faultline.Alarm, int, error) {
 	if state == "" {
-		return s.store.Alarms(c.Request.Context(), f)
+		return c.store.Alarms(c.Request.Context(), f)
 	}
 	limit, offset := f.Limit, f.Offset
 	f.Limit, f.Offset = 0, 0
@@ -26,7 +26,7 @@ func (s *Server) alarmsIn(c *call, f store.AlarmFilter, state string) ([]faultli
 	case faultline.AlarmUnacked, faultline.AlarmAcked, faultline.AlarmReturned:
 		f.OnlyOpen = true
 	}
-	all, _, err := s.store.Alarms(c.Request.Context(), f)
+	all, _, err := c.store.Alarms(c.Request.Context(), f)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -90,7 +90,7 @@ func (s *Server) liveVerb(c *call, path, reason string, until time.Time) (Result
 		}
 		cmd.Site, cmd.Position, cmd.Rule = a.Site, a.Position, a.Rule
 	}
-	return s.send(c.Request.Context(), cmd)
+	return s.send(c, cmd)
 }
 
 // postUntil answers verbs that have an end.

@@ -21,6 +21,7 @@ import (
 
 	faultline "github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/api/console"
+	"github.com/faultline-iot/faultline/internal/secret"
 )
 
 // Options of the api role.
@@ -49,7 +50,7 @@ type Options struct {
 
 // Server is the api role.
 type Server struct {
-	store    Store
+	unscoped Store // past every scope and audit: for work of nobody's and for who may itself. Handlers have call.store
 	series   Series
 	commands Commands
 	live     Live
@@ -73,6 +74,10 @@ type Server struct {
 	latest   *latest
 	audience *audience
 	notices  notices
+	attempts attempts
+	throttle *throttle
+	hashing  hashing
+	decoy    func() string // a hash of no password, for names that there are not
 	drawn    drawn
 	past     past
 	console  *console.Console
@@ -98,9 +103,9 @@ func New(o Options) (*Server, error) {
 		o.Location = time.Local
 	}
 	s := &Server{
-		store: o.Store, series: o.Series, commands: o.Commands, live: o.Live, log: o.Log.With("component", "api"),
+		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, log: o.Log.With("component", "api"),
 		version: o.Version, demo: o.Demo, location: o.Location, now: time.Now, tls: o.TLS != nil, hosts: o.Hosts,
-		origin: http.NewCrossOriginProtection(), logins: newLogins(), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
+		origin: http.NewCrossOriginProtection(), logins: newLogins(), throttle: newThrottle(), hashing: make(hashing, hashesAtOnce), decoy: sync.OnceValue(func() string { return secret.Hash(secret.New()) }), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
 		scrape: promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}),
 	}
 	s.book = &book{store: o.Store, now: func() time.Time { return s.now() }}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -27,17 +26,18 @@ type fleet struct {
 	outOfService map[place]bool // somebody works there, and no alarm that stands is in service
 }
 
-func (s *Server) fleet(ctx context.Context, now time.Time) (*fleet, error) {
-	c, err := s.book.open(ctx)
+func (s *Server) fleet(c *call) (*fleet, error) {
+	ctx, now := c.Request.Context(), c.now
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{contents: c, now: now, worst: map[place]faultline.Severity{}, nAlarm: map[place]int{}, nTicket: map[place]int{}, outOfService: map[place]bool{}}
-	if f.alarms, _, err = s.store.Alarms(ctx, store.AlarmFilter{OnlyOpen: true}); err != nil {
+	f := &fleet{contents: b, now: now, worst: map[place]faultline.Severity{}, nAlarm: map[place]int{}, nTicket: map[place]int{}, outOfService: map[place]bool{}}
+	if f.alarms, _, err = c.store.Alarms(ctx, store.AlarmFilter{OnlyOpen: true}); err != nil {
 		return nil, err
 	}
 	open := true
-	if f.tickets, _, err = s.store.Tickets(ctx, store.TicketFilter{Open: &open}); err != nil {
+	if f.tickets, _, err = c.store.Tickets(ctx, store.TicketFilter{Open: &open}); err != nil {
 		return nil, err
 	}
 	for i := range f.alarms {
@@ -48,7 +48,7 @@ func (s *Server) fleet(ctx context.Context, now time.Time) (*fleet, error) {
 			f.worst[k] = max(f.worst[k], a.Severity)
 		}
 	}
-	out, _, err := s.store.Alarms(ctx, store.AlarmFilter{OutOfService: true})
+	out, _, err := c.store.Alarms(ctx, store.AlarmFilter{OutOfService: true})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (s *Server) asset(f *fleet, p *faultline.Position) Asset {
 }
 
 func (s *Server) listSites(c *call) (any, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (s *Server) listAssets(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.fleet(c.Request.Context(), c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func window[T any](all []T, limit, offset int) []T {
 
 // position finds the position that the path names.
 func (s *Server) position(c *call) (*faultline.Position, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func (s *Server) getAsset(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.fleet(c.Request.Context(), c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}

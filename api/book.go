@@ -38,6 +38,16 @@ type contents struct {
 	families  map[place]map[string]string // of the rules that watch a position
 }
 
+// index makes the sites and positions to be found.
+func (c *contents) index() {
+	for i := range c.sites {
+		c.site[c.sites[i].ID] = &c.sites[i]
+	}
+	for i := range c.positions {
+		c.position[place{c.positions[i].Site, c.positions[i].ID}] = &c.positions[i]
+	}
+}
+
 // open gives the copy, read anew where it is too old. Its content must not be changed.
 func (b *book) open(ctx context.Context) (contents, error) {
 	b.mu.Lock()
@@ -54,12 +64,7 @@ func (b *book) open(ctx context.Context) (contents, error) {
 		if err = b.openContracts(ctx, &c); err != nil {
 			return contents{}, err
 		}
-		for i := range c.sites {
-			c.site[c.sites[i].ID] = &c.sites[i]
-		}
-		for i := range c.positions {
-			c.position[place{c.positions[i].Site, c.positions[i].ID}] = &c.positions[i]
-		}
+		c.index()
 		c.families = b.content.families
 		if b.ruled.IsZero() || now.Sub(b.ruled) >= rulesTime {
 			if c.families, err = b.rules(ctx); err != nil {

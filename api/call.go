@@ -14,14 +14,24 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"github.com/faultline-iot/faultline/internal/store"
 )
 
 // call is one request being answered.
 type call struct {
 	*gin.Context
 	route *route
-	by    string // who asks
+	who   *caller
+	by    string // who asks: who.by
+	store *view  // as the caller may see and change it
 	now   time.Time
+
+	trail     *store.Trail // of the audit
+	digest    string       // of the body, for the audit
+	refusal   error        // of a form, which answers it with a page
+	pending   bool         // a command's result is still to come
+	unaudited bool         // the handler writes its own entry
 }
 
 // answer is a result with a status of its own.

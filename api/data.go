@@ -15,7 +15,7 @@ func (s *Server) listInspections(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.store.Inspections(c.Request.Context(), store.InspectionFilter{Site: c.Query("site"), Position: c.Query("position"), Open: open})
+	rows, err := c.store.Inspections(c.Request.Context(), store.InspectionFilter{Site: c.Query("site"), Position: c.Query("position"), Open: open})
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (s *Server) listInspections(c *call) (any, error) {
 }
 
 func (s *Server) listPlans(c *call) (any, error) {
-	rows, err := s.store.Plans(c.Request.Context())
+	rows, err := c.store.Plans(c.Request.Context())
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (s *Server) listPlans(c *call) (any, error) {
 }
 
 func (s *Server) listRules(c *call) (any, error) {
-	rows, err := s.store.RuleInstances(c.Request.Context(), c.Query("site"), c.Query("position"))
+	rows, err := c.store.RuleInstances(c.Request.Context(), c.Query("site"), c.Query("position"))
 	if err != nil {
 		return nil, err
 	}
@@ -43,15 +43,16 @@ func (s *Server) listRules(c *call) (any, error) {
 }
 
 func (s *Server) listContracts(c *call) (any, error) {
-	rows, err := s.store.Contracts(c.Request.Context())
+	rows, err := c.store.Contracts(c.Request.Context())
 	if err != nil {
 		return nil, err
 	}
 	return whole(rows), nil
 }
 
-func (s *Server) gateways(ctx context.Context, now time.Time) ([]Gateway, error) {
-	rows, err := s.store.Gateways(ctx)
+func (s *Server) gateways(c *call) ([]Gateway, error) {
+	ctx, now := c.Request.Context(), c.now
+	rows, err := c.store.Gateways(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -63,15 +64,15 @@ func (s *Server) gateways(ctx context.Context, now time.Time) ([]Gateway, error)
 }
 
 func (s *Server) listGateways(c *call) (any, error) {
-	out, err := s.gateways(c.Request.Context(), c.now)
+	out, err := s.gateways(c)
 	if err != nil {
 		return nil, err
 	}
 	return whole(out), nil
 }
 
-func (s *Server) ledger(ctx context.Context) (Ledger, error) {
-	rows, err := s.store.LedgerRows(ctx)
+func (s *Server) ledger(c *call) (Ledger, error) {
+	rows, err := c.store.LedgerRows(c.Request.Context())
 	if err != nil {
 		return Ledger{}, err
 	}
@@ -96,14 +97,14 @@ func (s *Server) ledger(ctx context.Context) (Ledger, error) {
 	return out, nil
 }
 
-func (s *Server) getLedger(c *call) (any, error) { return s.ledger(c.Request.Context()) }
+func (s *Server) getLedger(c *call) (any, error) { return s.ledger(c) }
 
 func (s *Server) listDeadLetters(c *call) (any, error) {
 	limit, offset, err := c.paging()
 	if err != nil {
 		return nil, err
 	}
-	rows, total, err := s.store.DeadLetters(c.Request.Context(), limit, offset)
+	rows, total, err := c.store.DeadLetters(c.Request.Context(), limit, offset)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (s *Server) open(c *call, r *Report) (faultline.Ticket, error) {
 	} else if r.ReceivedAt.After(c.now) {
 		return faultline.Ticket{}, invalid("received_at: it is still to come")
 	}
-	b, err := s.book.open(ctx)
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return faultline.Ticket{}, err
 	}
@@ -58,7 +58,7 @@ func (s *Server) open(c *call, r *Report) (faultline.Ticket, error) {
 	if k := faultline.ContractFor(b.contracts, r.Site, customer, r.ReceivedAt); k != nil {
 		t.Contract, t.ContractVersion = k.ID, k.Version
 	}
-	made, err := s.store.AddTicket(ctx, t, []faultline.TicketEvent{{At: c.now, By: c.by, Kind: faultline.EventOpened, To: string(faultline.StatusNew), Text: t.Text}}, nil)
+	made, err := c.store.AddTicket(ctx, t, []faultline.TicketEvent{{At: c.now, By: c.by, Kind: faultline.EventOpened, To: string(faultline.StatusNew), Text: t.Text}}, nil)
 	if err != nil {
 		return made, err
 	}
@@ -94,7 +94,7 @@ func (s *Server) amend(c *call, m *Amend) (faultline.Ticket, error) {
 		}
 	}
 	if m.Contract != "" {
-		b, err := s.book.open(ctx)
+		b, err := s.contentsFor(c)
 		if err != nil {
 			return faultline.Ticket{}, err
 		}
@@ -102,7 +102,7 @@ func (s *Server) amend(c *call, m *Amend) (faultline.Ticket, error) {
 			return faultline.Ticket{}, invalid("contract: there is no %s", strings.TrimSuffix(fmt.Sprintf("%s@%d", m.Contract, m.ContractVersion), "@0"))
 		}
 	}
-	t, err := s.store.ChangeTicket(ctx, c.Param("id"), m.Version, func(t *faultline.Ticket) ([]faultline.TicketEvent, error) {
+	t, err := c.store.ChangeTicket(ctx, c.Param("id"), m.Version, func(t *faultline.Ticket) ([]faultline.TicketEvent, error) {
 		return t.Amend(a, c.by, c.now)
 	})
 	if err == nil {

@@ -229,7 +229,7 @@ func (s *Server) listDevices(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.fleet(c.Request.Context(), c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}
@@ -242,7 +242,7 @@ func (s *Server) getDevice(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.fleet(c.Request.Context(), c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"strconv"
 	"time"
 
@@ -23,10 +22,11 @@ type DeskFigures struct {
 	Partial  bool                 `json:"partial,omitempty"` // there are more tickets than were read
 }
 
-func (s *Server) evaluate(ctx context.Context, now time.Time) (DeskFigures, error) {
+func (s *Server) evaluate(c *call) (DeskFigures, error) {
+	ctx, now := c.Request.Context(), c.now
 	e := DeskFigures{Since: now.AddDate(0, 0, -evaluatedDays)}
 	no, yes := false, true
-	b, err := s.book.open(ctx)
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return e, err
 	}
@@ -34,7 +34,7 @@ func (s *Server) evaluate(ctx context.Context, now time.Time) (DeskFigures, erro
 		madeUp *bool
 		to     *faultline.Evaluation
 	}{{&no, &e.Measured}, {&yes, &e.MadeUp}} {
-		list, total, err := s.store.Tickets(ctx, store.TicketFilter{Test: &no, MadeUp: part.madeUp, Limit: evaluatedTickets})
+		list, total, err := c.store.Tickets(ctx, store.TicketFilter{Test: &no, MadeUp: part.madeUp, Limit: evaluatedTickets})
 		if err != nil {
 			return e, err
 		}
@@ -44,7 +44,7 @@ func (s *Server) evaluate(ctx context.Context, now time.Time) (DeskFigures, erro
 	return e, nil
 }
 
-func (s *Server) getEvaluation(c *call) (any, error) { return s.evaluate(c.Request.Context(), c.now) }
+func (s *Server) getEvaluation(c *call) (any, error) { return s.evaluate(c) }
 
 // deskTile says how many customers were answered in time. Without tickets of its own it shows the
 // made-up ones, and says so.

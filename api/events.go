@@ -27,6 +27,7 @@ type audience struct {
 
 // reader is one open stream. Its fields are the audience's; the stream takes them away.
 type reader struct {
+	who            *caller
 	site, position string
 	wake           chan struct{} // holds one
 
@@ -36,16 +37,16 @@ type reader struct {
 }
 
 func (r *reader) wants(site, position string) bool {
-	return (r.site == "" || r.site == site) && (r.position == "" || r.position == position)
+	return r.who.has(site) && (r.site == "" || r.site == site) && (r.position == "" || r.position == position)
 }
 
-func (a *audience) join(site, position string) (*reader, error) {
+func (a *audience) join(who *caller, site, position string) (*reader, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.readers) >= maxStreams {
 		return nil, &status{http.StatusServiceUnavailable, "too many open event streams"}
 	}
-	r := &reader{site: site, position: position, wake: make(chan struct{}, 1), values: map[place]bool{}}
+	r := &reader{who: who, site: site, position: position, wake: make(chan struct{}, 1), values: map[place]bool{}}
 	a.readers[r] = true
 	return r, nil
 }
@@ -58,7 +59,7 @@ func (a *audience) leave(r *reader) {
 
 func (a *audience) event(e faultline.Event) {
 	a.each(func(r *reader) bool {
-		if !r.wants(e.Site, e.Position) && e.Site != "" {
+		if !r.wants(e.Site, e.Position) && (e.Site != "" || len(r.who.sites) > 0) {
 			return false
 		}
 		if len(r.events) >= maxPending {
@@ -133,7 +134,7 @@ func (a *audience) takeValues(r *reader, now time.Time) (valuesNews, bool) {
 
 // streamEvents writes server-sent events until the reader goes or the server ends.
 func (s *Server) streamEvents(c *call) (any, error) {
-	r, err := s.audience.join(c.Query("site"), c.Query("position"))
+	r, err := s.audience.join(c.who, c.Query("site"), c.Query("position"))
 	if err != nil {
 		return nil, err
 	}

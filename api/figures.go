@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"strings"
 	"time"
 
@@ -37,13 +36,14 @@ type AlarmTargets struct {
 var alarmTargets = AlarmTargets{faultline.AlarmsPerDay, faultline.FloodAlarms, faultline.FloodShareTarget}
 
 // figuresOf gives the figures of a time, of all sites or of one.
-func (s *Server) figuresOf(ctx context.Context, f store.FigureFilter) (AlarmFigures, error) {
+func (s *Server) figuresOf(c *call, f store.FigureFilter) (AlarmFigures, error) {
+	ctx := c.Request.Context()
 	out := AlarmFigures{Sites: []SiteFigures{}, Targets: alarmTargets}
-	b, err := s.book.open(ctx)
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return out, err
 	}
-	alarms, events, err := s.store.AlarmHistory(ctx, f)
+	alarms, events, err := c.store.AlarmHistory(ctx, f)
 	if err != nil {
 		return out, err
 	}
@@ -79,7 +79,7 @@ func (s *Server) getAlarmFigures(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.figuresOf(c.Request.Context(), f)
+	return s.figuresOf(c, f)
 }
 
 // Scorecard says how good each rule was on each kind of asset.
@@ -89,17 +89,18 @@ type Scorecard struct {
 	Rules []faultline.Score `json:"rules" about:"those with the most false tickets first; lead_time is in nanoseconds"`
 }
 
-func (s *Server) scorecard(ctx context.Context, f store.FigureFilter) (Scorecard, error) {
+func (s *Server) scorecard(c *call, f store.FigureFilter) (Scorecard, error) {
+	ctx := c.Request.Context()
 	out := Scorecard{From: f.From, To: f.To, Rules: []faultline.Score{}}
-	b, err := s.book.open(ctx)
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return out, err
 	}
-	tickets, err := s.store.Faults(ctx, f)
+	tickets, err := c.store.Faults(ctx, f)
 	if err != nil {
 		return out, err
 	}
-	_, events, err := s.store.AlarmHistory(ctx, f)
+	_, events, err := c.store.AlarmHistory(ctx, f)
 	if err != nil {
 		return out, err
 	}
@@ -118,5 +119,5 @@ func (s *Server) getScorecard(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.scorecard(c.Request.Context(), f)
+	return s.scorecard(c, f)
 }

@@ -119,9 +119,9 @@ func TestEvents(t *testing.T) {
 
 func TestSlowReadersAreToldToLookAgain(t *testing.T) {
 	a := &audience{readers: map[*reader]bool{}}
-	slow, err := a.join("", "")
+	slow, err := a.join(&caller{}, "", "")
 	must(t, err)
-	other, err := a.join("other", "")
+	other, err := a.join(&caller{}, "other", "")
 	must(t, err)
 	for i := range 3 * maxPending {
 		a.event(faultline.Event{Topic: "alarm", ID: fmt.Sprint(i), Site: "s"})
@@ -140,14 +140,14 @@ func TestSlowReadersAreToldToLookAgain(t *testing.T) {
 		t.Error("it was given what it did not want")
 	}
 	for range maxStreams - 2 {
-		_, err := a.join("", "")
+		_, err := a.join(&caller{}, "", "")
 		must(t, err)
 	}
-	if _, err := a.join("", ""); err == nil {
+	if _, err := a.join(&caller{}, "", ""); err == nil {
 		t.Error("streams are not bounded")
 	}
 	a.leave(slow)
-	if _, err := a.join("", ""); err != nil {
+	if _, err := a.join(&caller{}, "", ""); err != nil {
 		t.Error(err)
 	}
 }
@@ -172,7 +172,7 @@ func TestSubscriptionsAreRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		b := &flaky{fakeBus: f.bus}
-		r, err := f.audience.join("", "")
+		r, err := f.audience.join(&caller{}, "", "")
 		must(t, err)
 		ended := make(chan bool)
 		go func() {

@@ -13,6 +13,8 @@ type metrics struct {
 	refused  *prometheus.CounterVec
 	streams  prometheus.Gauge
 	frames   prometheus.Counter
+
+	auditLeft, auditFailed prometheus.Counter
 }
 
 // newMetrics registers the room's metrics. Routes are those of the tables, so labels are bounded.
@@ -24,7 +26,9 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		streams:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "faultline_api_event_streams", Help: "Open streams of server-sent events."}),
 		frames:   prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_live_frames_total", Help: "Live frames taken into the latest values."}),
 	}
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.refused, m.streams, m.frames} {
+	m.auditLeft = prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_audit_left_out_total", Help: "Refused attempts that were not audited because there were too many."})
+	m.auditFailed = prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_audit_failed_total", Help: "Audit entries that could not be written."})
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.refused, m.streams, m.frames, m.auditLeft, m.auditFailed} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

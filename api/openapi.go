@@ -68,7 +68,7 @@ func documentPath(p string) string {
 }
 
 func (k schemas) operation(r *route, problem any) map[string]any {
-	op := map[string]any{"summary": r.summary, "tags": []string{r.tag}, "x-role": string(r.role), "operationId": operationID(r)}
+	op := map[string]any{"summary": r.summary, "tags": []string{r.tag}, "x-role": string(r.role), "x-roles": grants[r.role], "operationId": operationID(r)}
 	var params []any
 	for _, n := range r.pathParams() {
 		params = append(params, map[string]any{"name": n, "in": "path", "required": true, "schema": map[string]any{"type": "string"}})

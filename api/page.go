@@ -26,44 +26,44 @@ func (s *Server) pageRoutes() []route {
 		return route{method: http.MethodGet, path: path, role: viewer, media: mediaHTML, handle: handle}
 	}
 	post := func(path string, handle func(*call) (any, error)) route {
-		return route{method: http.MethodPost, path: path, role: technician, media: mediaHTML, handle: handle}
+		return route{method: http.MethodPost, path: path, role: admin, media: mediaHTML, handle: handle}
 	}
-	open := func(r route) route { r.role = public; return r }
+	by := func(who right, r route) route { r.role = who; return r }
 	return []route{
-		get("/", s.overviewPage),
-		get("/assets", s.assetsPage),
-		get("/assets/:site/:position", s.assetPage),
-		post("/assets/:site/:position/test-alarm", s.testAlarmForm),
-		post("/assets/:site/:position/out-of-service", s.verbForm("out-of-service")),
-		post("/assets/:site/:position/return", s.verbForm("return")),
+		by(customer, get("/", s.overviewPage)),
+		by(customer, get("/assets", s.assetsPage)),
+		by(customer, get("/assets/:site/:position", s.assetPage)),
+		by(engineer, post("/assets/:site/:position/test-alarm", s.testAlarmForm)),
+		by(operator, post("/assets/:site/:position/out-of-service", s.verbForm("out-of-service"))),
+		by(operator, post("/assets/:site/:position/return", s.verbForm("return"))),
 		get("/devices", s.devicesPage),
 		get("/devices/:site/:position", s.devicePage),
-		get("/alarms", s.alarmsPage),
-		get("/alarms/:site/:position/:rule", s.alarmPage),
-		post("/alarms/:site/:position/:rule/acknowledge", s.acknowledgeForm),
-		post("/alarms/:site/:position/:rule/shelve", s.verbForm("shelve")),
-		post("/alarms/:site/:position/:rule/unshelve", s.verbForm("unshelve")),
-		post("/alarms/:site/:position/:rule/out-of-service", s.verbForm("out-of-service")),
-		post("/alarms/:site/:position/:rule/return", s.verbForm("return")),
-		post("/alarms/:site/:position/:rule/reset", s.verbForm("reset")),
+		by(customer, get("/alarms", s.alarmsPage)),
+		by(customer, get("/alarms/:site/:position/:rule", s.alarmPage)),
+		by(operator, post("/alarms/:site/:position/:rule/acknowledge", s.acknowledgeForm)),
+		by(operator, post("/alarms/:site/:position/:rule/shelve", s.verbForm("shelve"))),
+		by(operator, post("/alarms/:site/:position/:rule/unshelve", s.verbForm("unshelve"))),
+		by(operator, post("/alarms/:site/:position/:rule/out-of-service", s.verbForm("out-of-service"))),
+		by(operator, post("/alarms/:site/:position/:rule/return", s.verbForm("return"))),
+		by(operator, post("/alarms/:site/:position/:rule/reset", s.verbForm("reset"))),
 		get("/figures", s.figuresPage),
 		get("/figures/rules", s.scorecardPage),
-		get("/tickets", s.ticketsPage),
-		post("/tickets", s.newTicketForm),
-		get("/tickets/new", s.newTicketPage),
-		get("/tickets/:id", s.ticketPage),
-		post("/tickets/:id/amend", s.amendForm),
-		post("/tickets/:id/move", s.moveForm),
-		post("/tickets/:id/comment", s.commentForm),
-		post("/tickets/:id/acknowledge", s.acknowledgeTicketForm),
-		get("/inspections", s.inspectionsPage),
+		by(customer, get("/tickets", s.ticketsPage)),
+		by(operator, post("/tickets", s.newTicketForm)),
+		by(operator, get("/tickets/new", s.newTicketPage)),
+		by(customer, get("/tickets/:id", s.ticketPage)),
+		by(agent, post("/tickets/:id/amend", s.amendForm)),
+		by(technician, post("/tickets/:id/move", s.moveForm)),
+		by(operator, post("/tickets/:id/comment", s.commentForm)),
+		by(operator, post("/tickets/:id/acknowledge", s.acknowledgeTicketForm)),
+		by(customer, get("/inspections", s.inspectionsPage)),
 		get("/data", s.dataPage),
 		get("/contracts", s.contractsPage),
-		get("/api", s.referencePage),
-		open(get("/login", s.getLogin)),
-		open(post("/login", s.postLogin)),
-		post("/logout", s.postLogout),
-		open(get("/static/:mark/:name", s.staticFile)),
+		by(anyUser, get("/api", s.referencePage)),
+		by(public, get("/login", s.getLogin)),
+		by(public, post("/login", s.postLogin)),
+		by(anyUser, post("/logout", s.postLogout)),
+		by(public, get("/static/:mark/:name", s.staticFile)),
 	}
 }
 
@@ -86,7 +86,7 @@ func (s *Server) staticFile(c *call) (any, error) {
 func (s *Server) writePage(c *call, code int, shell console.Shell, view console.View) {
 	shell.By, shell.Version, shell.Demo, shell.Now = c.by, s.version, s.demo, c.now
 	shell.Logout = c.by != "" && c.by != local
-	if c.by != "" {
+	if c.store != nil && c.who.role != "" {
 		s.badges(c, &shell)
 		if shell.Notice.Text == "" {
 			shell.Notice = s.notices.take(c.Query("notice"))
@@ -104,11 +104,11 @@ func (s *Server) writePage(c *call, code int, shell console.Shell, view console.
 // badges counts what the navigation shows; a failure leaves them out.
 func (s *Server) badges(c *call, shell *console.Shell) {
 	ctx := c.Request.Context()
-	if _, n, err := s.store.Alarms(ctx, store.AlarmFilter{OnlyOpen: true, Limit: 1}); err == nil {
+	if _, n, err := c.store.Alarms(ctx, store.AlarmFilter{OnlyOpen: true, Limit: 1}); err == nil {
 		shell.Alarms = n
 	}
 	open, test := true, false
-	if _, n, err := s.store.Tickets(ctx, store.TicketFilter{Open: &open, Test: &test, Limit: 1}); err == nil {
+	if _, n, err := c.store.Tickets(ctx, store.TicketFilter{Open: &open, Test: &test, Limit: 1}); err == nil {
 		shell.Tickets = n
 	}
 }
@@ -174,8 +174,9 @@ func (s *Server) back(to string, v console.Notice) redirect {
 	return redirect(u.String())
 }
 
-// refused makes a notice of an error that is the caller's; others are passed on.
-func refused(err error) (console.Notice, error) {
+// refused makes a notice of an error that is the caller's; others are passed on. The audit hears of it.
+func (c *call) refused(err error) (console.Notice, error) {
+	c.refusal = err
 	p, ok := problemOf(err)
 	if !ok {
 		return console.Notice{}, err
@@ -197,25 +198,26 @@ func refused(err error) (console.Notice, error) {
 
 func (s *Server) acknowledgeForm(c *call) (any, error) {
 	r, err := s.acknowledge(c, c.PostForm("reason"))
-	return s.did(c.PostForm("back"), r, err)
+	return s.did(c, c.PostForm("back"), r, err)
 }
 
 func (s *Server) testAlarmForm(c *call) (any, error) {
 	r, err := s.testAlarm(c, c.PostForm("reason"))
-	return s.did("/assets/"+url.PathEscape(c.Param("site"))+"/"+url.PathEscape(c.Param("position")), r, err)
+	return s.did(c, "/assets/"+url.PathEscape(c.Param("site"))+"/"+url.PathEscape(c.Param("position")), r, err)
 }
 
 func (s *Server) acknowledgeTicketForm(c *call) (any, error) {
 	r, err := s.acknowledgeTicket(c, c.PostForm("reason"))
-	return s.did(ticketHref(c.Param("id")), r, err)
+	return s.did(c, ticketHref(c.Param("id")), r, err)
 }
 
 // did leads back with the result of a command.
-func (s *Server) did(to string, r Result, err error) (any, error) {
+func (s *Server) did(c *call, to string, r Result, err error) (any, error) {
+	c.pending = r.Pending
 	if err != nil {
-		n, err := refused(err)
-		if err != nil {
-			return nil, err
+		n, fault := c.refused(err)
+		if fault != nil || errors.Is(err, faultline.ErrNotFound) {
+			return nil, err // there is no page to lead back to
 		}
 		return s.back(to, n), nil
 	}

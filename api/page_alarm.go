@@ -56,12 +56,12 @@ func (s *Server) verbForm(path string) func(*call) (any, error) {
 		if back == "" { // the page of what it is about
 			back = strings.TrimSuffix(c.Request.URL.EscapedPath(), "/"+path)
 		}
-		return s.did(back, r, err)
+		return s.did(c, back, r, err)
 	}
 }
 
 func (s *Server) alarmsPage(c *call) (any, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (s *Server) alarmsPage(c *call) (any, error) {
 const shownTransitions = 200
 
 func (s *Server) alarmPage(c *call) (any, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (s *Server) alarmPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.store.AlarmEvents(c.Request.Context(), a.ID, shownTransitions)
+	events, err := c.store.AlarmEvents(c.Request.Context(), a.ID, shownTransitions)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"html/template"
 	"slices"
@@ -20,17 +19,17 @@ func (s *Server) assetPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.fleet(ctx, c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}
 	a := s.asset(f, p)
-	alarms, _, err := s.store.Alarms(ctx, store.AlarmFilter{Site: p.Site, Position: p.ID})
+	alarms, _, err := c.store.Alarms(ctx, store.AlarmFilter{Site: p.Site, Position: p.ID})
 	if err != nil {
 		return nil, err
 	}
 	alarms = slices.DeleteFunc(alarms, func(a faultline.Alarm) bool { return a.State(c.now) == faultline.AlarmNormal })
-	inspections, err := s.store.Inspections(ctx, store.InspectionFilter{Site: p.Site, Position: p.ID})
+	inspections, err := c.store.Inspections(ctx, store.InspectionFilter{Site: p.Site, Position: p.ID})
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +55,7 @@ func (s *Server) assetPage(c *call) (any, error) {
 			v.Out = m.reason(a)
 		}
 	}
-	if err := s.assetWork(ctx, m, p, inspections, &v); err != nil {
+	if err := s.assetWork(c, m, p, inspections, &v); err != nil {
 		return nil, err
 	}
 
@@ -67,7 +66,7 @@ func (s *Server) assetPage(c *call) (any, error) {
 	for _, r := range rangeNames {
 		v.Ranges = append(v.Ranges, console.Option{Value: r, Text: r, Chosen: r == span})
 	}
-	if v.Pictures, err = s.trendPictures(ctx, p, span, c.now); err != nil {
+	if v.Pictures, err = s.trendPictures(c, p, span); err != nil {
 		// The page is of use without its history.
 		s.log.Warn("history not read", "site", p.Site, "position", p.ID, "error", err)
 		v.PicturesFailed = true
@@ -76,18 +75,19 @@ func (s *Server) assetPage(c *call) (any, error) {
 }
 
 // assetWork fills in tickets, rules and inspections of a position.
-func (s *Server) assetWork(ctx context.Context, m *rows, p *faultline.Position, inspections []faultline.Inspection, v *console.Asset) error {
-	tickets, _, err := s.store.Tickets(ctx, store.TicketFilter{Site: p.Site, Position: p.ID, Limit: 20})
+func (s *Server) assetWork(c *call, m *rows, p *faultline.Position, inspections []faultline.Inspection, v *console.Asset) error {
+	ctx := c.Request.Context()
+	tickets, _, err := c.store.Tickets(ctx, store.TicketFilter{Site: p.Site, Position: p.ID, Limit: 20})
 	if err != nil {
 		return err
 	}
 	v.Tickets = m.tickets(tickets)
-	rules, err := s.store.RuleInstances(ctx, p.Site, p.ID)
+	rules, err := c.store.RuleInstances(ctx, p.Site, p.ID)
 	if err != nil {
 		return err
 	}
 	v.Rules = ruleRows(rules)
-	plans, err := s.store.Plans(ctx)
+	plans, err := c.store.Plans(ctx)
 	if err != nil {
 		return err
 	}
@@ -176,7 +176,8 @@ type drawnPictures struct {
 
 const maxDrawn = 128
 
-func (s *Server) trendPictures(ctx context.Context, p *faultline.Position, span string, now time.Time) ([]console.Picture, error) {
+func (s *Server) trendPictures(c *call, p *faultline.Position, span string) ([]console.Picture, error) {
+	now := c.now
 	names := trends(p)
 	if len(names) == 0 {
 		return nil, nil
@@ -188,13 +189,13 @@ func (s *Server) trendPictures(ctx context.Context, p *faultline.Position, span 
 	if ok && now.Before(known.until) {
 		return known.pictures, nil
 	}
-	charts, err := s.pictures(ctx, p, names, ranges[span], now)
+	charts, err := s.pictures(c, p, names, ranges[span])
 	if err != nil {
 		return nil, err
 	}
 	out := make([]console.Picture, len(charts))
-	for i, c := range charts {
-		out[i] = console.Picture{Title: c.Title, SVG: template.HTML(c.SVG())} // chart escapes all text
+	for i, p := range charts {
+		out[i] = console.Picture{Title: p.Title, SVG: template.HTML(p.SVG())} // chart escapes all text
 	}
 	s.drawn.mu.Lock()
 	defer s.drawn.mu.Unlock()

@@ -25,15 +25,15 @@ func formInteger(c *call, name string) (int, error) {
 
 func (s *Server) inspectionsPage(c *call) (any, error) {
 	ctx := c.Request.Context()
-	b, err := s.book.open(ctx)
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.store.Inspections(ctx, store.InspectionFilter{})
+	list, err := c.store.Inspections(ctx, store.InspectionFilter{})
 	if err != nil {
 		return nil, err
 	}
-	plans, err := s.store.Plans(ctx)
+	plans, err := c.store.Plans(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -63,20 +63,20 @@ func (s *Server) inspectionsPage(c *call) (any, error) {
 
 func (s *Server) dataPage(c *call) (any, error) {
 	ctx := c.Request.Context()
-	b, err := s.book.open(ctx)
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
-	ledger, err := s.ledger(ctx)
+	ledger, err := s.ledger(c)
 	if err != nil {
 		return nil, err
 	}
-	gateways, err := s.gateways(ctx, c.now)
+	gateways, err := s.gateways(c)
 	if err != nil {
 		return nil, err
 	}
 	at := offset(c)
-	letters, total, err := s.store.DeadLetters(ctx, pageRows, at)
+	letters, total, err := c.store.DeadLetters(ctx, pageRows, at)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (m *rows) ledger(r *faultline.LedgerRow) console.LedgerRow {
 }
 
 func (s *Server) contractsPage(c *call) (any, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (s *Server) newTicketPage(c *call) (any, error) {
 
 // showNewTicket shows the form of a new ticket with what was entered.
 func (s *Server) showNewTicket(c *call, r Report, notice console.Notice, code int) (any, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s *Server) newTicketForm(c *call) (any, error) {
 	entered := r
 	t, err := s.open(c, &r)
 	if err != nil {
-		n, fault := refused(err)
+		n, fault := c.refused(err)
 		if fault != nil {
 			return nil, err
 		}

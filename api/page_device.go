@@ -19,12 +19,11 @@ func deviceHref(site, position string) string {
 }
 
 func (s *Server) devicesPage(c *call) (any, error) {
-	ctx := c.Request.Context()
-	f, err := s.fleet(ctx, c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}
-	gateways, err := s.gateways(ctx, c.now)
+	gateways, err := s.gateways(c)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +165,7 @@ func (s *Server) devicePage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.fleet(c.Request.Context(), c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}

@@ -37,14 +37,14 @@ func (s *Server) figureChoice(c *call, b *contents) (console.FigureChoice, store
 }
 
 func (s *Server) figuresPage(c *call) (any, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
 	v := console.Figures{}
 	var f store.FigureFilter
 	v.Choice, f = s.figureChoice(c, &b)
-	figures, err := s.figuresOf(c.Request.Context(), f)
+	figures, err := s.figuresOf(c, f)
 	if err != nil {
 		return nil, err
 	}
@@ -141,13 +141,13 @@ func figureRow(site string, k *faultline.AlarmKPIs) console.FigureRow {
 }
 
 func (s *Server) scorecardPage(c *call) (any, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
 	choice, f := s.figureChoice(c, &b)
 	f.MadeUp = false // it is left out of scorecards
-	card, err := s.scorecard(c.Request.Context(), f)
+	card, err := s.scorecard(c, f)
 	if err != nil {
 		return nil, err
 	}

@@ -19,18 +19,17 @@ const (
 )
 
 func (s *Server) overviewPage(c *call) (any, error) {
-	ctx := c.Request.Context()
-	f, err := s.fleet(ctx, c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}
 	m := s.rows(c, &f.contents)
 	assets := s.assets(f, assetFilter{})
-	ledger, err := s.ledger(ctx)
+	ledger, err := s.ledger(c)
 	if err != nil {
 		return nil, err
 	}
-	desk, err := s.evaluate(ctx, c.now)
+	desk, err := s.evaluate(c)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +186,7 @@ func (s *Server) dataTile(now time.Time, l *Ledger) console.Tile {
 // guide leads through the demonstration; what happened already is ticked off.
 func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 	no := false
-	all, _, err := s.store.Tickets(c.Request.Context(), store.TicketFilter{MadeUp: &no, Limit: 200})
+	all, _, err := c.store.Tickets(c.Request.Context(), store.TicketFilter{MadeUp: &no, Limit: 200})
 	if err != nil {
 		return nil, err
 	}
@@ -207,7 +206,7 @@ func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 		return []console.Step{{Text: console.Text("Wait a moment: something is about to break, and a ticket will appear here by itself")}}, nil
 	}
 	href := ticketHref(fault.Number)
-	alarms, err := s.alarmsOf(c.Request.Context(), fault)
+	alarms, err := s.alarmsOf(c, fault)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +234,7 @@ func (s *Server) guide(c *call, f *fleet) ([]console.Step, error) {
 }
 
 func (s *Server) assetsPage(c *call) (any, error) {
-	f, err := s.fleet(c.Request.Context(), c.now)
+	f, err := s.fleet(c)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func (s *Server) rows(c *call, b *contents, tickets ...string) *rows {
 			continue
 		}
 		m.numbers[id] = "" // one that cannot be read is shown without its number
-		if t, err := s.store.Ticket(c.Request.Context(), id); err == nil {
+		if t, err := c.store.Ticket(c.Request.Context(), id); err == nil {
 			m.numbers[id] = t.Number
 		}
 	}

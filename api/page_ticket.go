@@ -16,7 +16,7 @@ import (
 
 func (s *Server) ticketsPage(c *call) (any, error) {
 	ctx := c.Request.Context()
-	b, err := s.book.open(ctx)
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (s *Server) ticketsPage(c *call) (any, error) {
 	if slices.Contains(statuses, st) {
 		f.Status = []faultline.Status{faultline.Status(st)}
 	}
-	list, total, err := s.store.Tickets(ctx, f)
+	list, total, err := c.store.Tickets(ctx, f)
 	if err != nil {
 		return nil, err
 	}
@@ -74,27 +74,27 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.book.open(ctx)
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.store.TicketEvents(ctx, t.ID)
+	events, err := c.store.TicketEvents(ctx, t.ID)
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := s.store.Evidence(ctx, t.ID)
+	evidence, err := c.store.Evidence(ctx, t.ID)
 	if err != nil {
 		return nil, err
 	}
-	alarms, err := s.alarmsOf(ctx, &t)
+	alarms, err := s.alarmsOf(c, &t)
 	if err != nil {
 		return nil, err
 	}
-	rules, err := s.store.RuleInstances(ctx, t.Site, t.Position)
+	rules, err := c.store.RuleInstances(ctx, t.Site, t.Position)
 	if err != nil {
 		return nil, err
 	}
-	plans, err := s.store.Plans(ctx)
+	plans, err := c.store.Plans(ctx)
 	if err != nil {
 		return nil, err
 	}

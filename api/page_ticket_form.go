@@ -80,7 +80,7 @@ var changedFirst = regexp.MustCompile(`not \d+: (.+) changed it at (\S+) \((\w+)
 
 // again shows the ticket with the form as it was filled in, and why it was refused.
 func (s *Server) again(c *call, entered console.Entered, err error) (any, error) {
-	n, fault := refused(err)
+	n, fault := c.refused(err)
 	if fault != nil || errors.Is(err, faultline.ErrNotFound) {
 		return nil, err
 	}

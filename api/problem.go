@@ -76,6 +76,7 @@ var slugs = map[int]string{
 	http.StatusNotFound:              "not-found",
 	http.StatusMethodNotAllowed:      "method-not-allowed",
 	http.StatusConflict:              "conflict",
+	http.StatusTooManyRequests:       "too-many-requests",
 	http.StatusRequestEntityTooLarge: "too-large",
 	http.StatusUnsupportedMediaType:  "unsupported-media-type",
 	http.StatusMisdirectedRequest:    "wrong-host",

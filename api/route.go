@@ -7,16 +7,6 @@ import (
 	faultline "github.com/faultline-iot/faultline"
 )
 
-// role is what a route asks of its caller. Users with roles of their own come later; today whoever is
-// let in holds them all, but every route says already which one it needs.
-type role string
-
-const (
-	public     role = "public"     // anybody who reaches the listener
-	viewer     role = "viewer"     // reads
-	technician role = "technician" // changes alarms and tickets
-)
-
 // param is a query parameter of a route.
 type param struct {
 	name, about string
@@ -29,7 +19,8 @@ type route struct {
 	method, path string // path as gin writes it: /tickets/:id
 	summary      string
 	tag          string
-	role         role
+	role         right
+	whole        bool // it is about all sites together: not for one who sees only some
 	params       []param
 	request      any    // a zero value of the body's type; nil for none
 	response     any    // a zero value of the answer's type
@@ -49,6 +40,7 @@ const (
 	tagPlans   = "inspections, rules and contracts"
 	tagData    = "data"
 	tagLive    = "live"
+	tagPeople  = "people"
 	tagServer  = "server"
 )
 
@@ -65,53 +57,59 @@ func (s *Server) apiRoutes() []route {
 	get := func(path, tag, summary string, response any, handle func(*call) (any, error), params ...param) route {
 		return route{method: http.MethodGet, path: base + path, tag: tag, summary: summary, role: viewer, response: response, handle: handle, params: params}
 	}
+	own := func(path, tag, summary string, response any, handle func(*call) (any, error), params ...param) route {
+		r := get(path, tag, summary, response, handle, params...)
+		r.role = customer // they see it of their own assets
+		return r
+	}
 	post := func(path, tag, summary string, request, response any, handle func(*call) (any, error)) route {
-		return route{method: http.MethodPost, path: base + path, tag: tag, summary: summary, role: technician, request: request, response: response, handle: handle}
+		return route{method: http.MethodPost, path: base + path, tag: tag, summary: summary, role: admin, request: request, response: response, handle: handle}
 	}
 	command := func(r route) route { r.accepts202 = true; return r }
+	by := func(who right, r route) route { r.role = who; return r }
 	media := func(r route, m string) route { r.media = m; return r }
 
 	return []route{
-		get("/sites", tagAssets, "Sites", Page[faultline.Site]{}, s.listSites),
-		get("/assets", tagAssets, "Positions with the asset standing there, its state and coverage", Page[Asset]{}, s.listAssets,
+		own("/sites", tagAssets, "Sites", Page[faultline.Site]{}, s.listSites),
+		own("/assets", tagAssets, "Positions with the asset standing there, its state and coverage", Page[Asset]{}, s.listAssets,
 			siteParam, param{name: "kind", about: "only this asset kind"}, param{name: "state", about: "only assets in this state", values: assetStates},
 			param{name: "text", about: "part of the position, name, serial number or model"}, limitParam, offsetParam),
-		get("/assets/:site/:position", tagAssets, "One asset", Asset{}, s.getAsset),
-		get("/assets/:site/:position/points", tagAssets, "Points with their latest value, quality and age", Page[Point]{}, s.listPoints),
-		get("/assets/:site/:position/series", tagAssets, "Values over time, down-sampled where there are many", History{}, s.getSeries,
+		own("/assets/:site/:position", tagAssets, "One asset", Asset{}, s.getAsset),
+		own("/assets/:site/:position/points", tagAssets, "Points with their latest value, quality and age", Page[Point]{}, s.listPoints),
+		own("/assets/:site/:position/series", tagAssets, "Values over time, down-sampled where there are many", History{}, s.getSeries,
 			param{name: "from", about: "beginning; one hour before to unless given", kind: "date-time"}, param{name: "to", about: "end; now unless given", kind: "date-time"},
 			param{name: "points", about: "names, separated by commas; those shown as trends unless given"}, param{name: "max", about: "samples per point, at most 5000", kind: "integer"}),
-		media(get("/assets/:site/:position/points/:point/picture.svg", tagAssets, "Picture of one point with its limits", nil, s.pointPicture,
+		media(own("/assets/:site/:position/points/:point/picture.svg", tagAssets, "Picture of one point with its limits", nil, s.pointPicture,
 			param{name: "range", about: "time shown", values: rangeNames}, param{name: "width", about: "px", kind: "integer"}), mediaSVG),
-		command(post("/assets/:site/:position/test-alarm", tagAssets, "Raise a marked test ticket, which figures leave out", TestAlarm{}, Result{}, s.postTestAlarm)),
-		command(post("/assets/:site/:position/out-of-service", tagAssets, "Take all alarms of a position out of service for a while", Until{}, Result{}, s.postUntil("out-of-service"))),
-		command(post("/assets/:site/:position/return", tagAssets, "Return a position to service", End{}, Result{}, s.postEnd("return"))),
+		by(engineer, command(post("/assets/:site/:position/test-alarm", tagAssets, "Raise a marked test ticket, which figures leave out", TestAlarm{}, Result{}, s.postTestAlarm))),
+		by(operator, command(post("/assets/:site/:position/out-of-service", tagAssets, "Take all alarms of a position out of service for a while", Until{}, Result{}, s.postUntil("out-of-service")))),
+		by(operator, command(post("/assets/:site/:position/return", tagAssets, "Return a position to service", End{}, Result{}, s.postEnd("return")))),
 
-		get("/alarms", tagAlarms, "Alarms", Page[Alarm]{}, s.listAlarms, siteParam, positionParam,
+		own("/alarms", tagAlarms, "Alarms", Page[Alarm]{}, s.listAlarms, siteParam, positionParam,
 			param{name: "open", about: "only those that are not back to normal", kind: "boolean"}, param{name: "state", about: "only those in this state", values: alarmStates}, limitParam, offsetParam),
-		get("/alarms/:site/:position/:rule", tagAlarms, "One alarm", Alarm{}, s.getAlarm),
-		get("/alarms/:site/:position/:rule/events", tagAlarms, "History of one alarm, newest first", Page[faultline.AlarmEvent]{}, s.listAlarmEvents, limitParam),
-		command(post("/alarms/:site/:position/:rule/acknowledge", tagAlarms, "Acknowledge an alarm", Acknowledge{}, Result{}, s.postAcknowledge)),
-		command(post("/alarms/:site/:position/:rule/shelve", tagAlarms, "Shelve an alarm for a while", Until{}, Result{}, s.postUntil("shelve"))),
-		command(post("/alarms/:site/:position/:rule/unshelve", tagAlarms, "End the shelving of an alarm", End{}, Result{}, s.postEnd("unshelve"))),
-		command(post("/alarms/:site/:position/:rule/out-of-service", tagAlarms, "Take an alarm out of service for a while", Until{}, Result{}, s.postUntil("out-of-service"))),
-		command(post("/alarms/:site/:position/:rule/return", tagAlarms, "Return an alarm to service", End{}, Result{}, s.postEnd("return"))),
-		command(post("/alarms/:site/:position/:rule/reset", tagAlarms, "Reset a latched alarm that is back to normal", End{}, Result{}, s.postEnd("reset"))),
+		own("/alarms/:site/:position/:rule", tagAlarms, "One alarm", Alarm{}, s.getAlarm),
+		own("/alarms/:site/:position/:rule/events", tagAlarms, "History of one alarm, newest first", Page[faultline.AlarmEvent]{}, s.listAlarmEvents, limitParam),
+		by(operator, command(post("/alarms/:site/:position/:rule/acknowledge", tagAlarms, "Acknowledge an alarm", Acknowledge{}, Result{}, s.postAcknowledge))),
+		by(operator, command(post("/alarms/:site/:position/:rule/shelve", tagAlarms, "Shelve an alarm for a while", Until{}, Result{}, s.postUntil("shelve")))),
+		by(operator, command(post("/alarms/:site/:position/:rule/unshelve", tagAlarms, "End the shelving of an alarm", End{}, Result{}, s.postEnd("unshelve")))),
+		by(operator, command(post("/alarms/:site/:position/:rule/out-of-service", tagAlarms, "Take an alarm out of service for a while", Until{}, Result{}, s.postUntil("out-of-service")))),
+		by(operator, command(post("/alarms/:site/:position/:rule/return", tagAlarms, "Return an alarm to service", End{}, Result{}, s.postEnd("return")))),
+		by(operator, command(post("/alarms/:site/:position/:rule/reset", tagAlarms, "Reset a latched alarm that is back to normal", End{}, Result{}, s.postEnd("reset")))),
 
-		get("/tickets", tagTickets, "Tickets", Page[Ticket]{}, s.listTickets, siteParam, positionParam,
+		own("/tickets", tagTickets, "Tickets", Page[Ticket]{}, s.listTickets, siteParam, positionParam,
 			param{name: "kind", about: "only this kind", values: ticketKinds}, param{name: "status", about: "one or several, separated by commas"},
 			param{name: "open", about: "only open (true) or only ended (false)", kind: "boolean"}, param{name: "made_up", about: "demonstration history: only (true), without (false)", kind: "boolean"},
 			param{name: "test", about: "test alarms: only (true), without (false)", kind: "boolean"}, param{name: "text", about: "part of the number, title or serial number"}, limitParam, offsetParam),
-		get("/tickets/:id", tagTickets, "One ticket by id or number, with clocks and allowed moves", Ticket{}, s.getTicket),
-		get("/tickets/:id/events", tagTickets, "History of a ticket, oldest first", Page[faultline.TicketEvent]{}, s.listTicketEvents),
-		get("/tickets/:id/evidence", tagTickets, "What the ticket rests on: samples, limits, rule", Page[faultline.Evidence]{}, s.listEvidence),
-		media(get("/tickets/:id/evidence/:n/picture.svg", tagTickets, "Picture of a piece of evidence; n counts from 1", nil, s.evidencePicture,
+		own("/tickets/:id", tagTickets, "One ticket by id or number, with clocks and allowed moves", Ticket{}, s.getTicket),
+		own("/tickets/:id/events", tagTickets, "History of a ticket, oldest first", Page[faultline.TicketEvent]{}, s.listTicketEvents),
+		own("/tickets/:id/evidence", tagTickets, "What the ticket rests on: samples, limits, rule", Page[faultline.Evidence]{}, s.listEvidence),
+		media(own("/tickets/:id/evidence/:n/picture.svg", tagTickets, "Picture of a piece of evidence; n counts from 1", nil, s.evidencePicture,
 			param{name: "width", about: "px", kind: "integer"}), mediaSVG),
-		command(post("/tickets/:id/move", tagTickets, "Move a ticket to another status", Move{}, Ticket{}, s.postMove)),
-		post("/tickets/:id/comments", tagTickets, "Comment a ticket; one to the customer stops the response clock", Comment{}, Ticket{}, s.postComment),
-		post("/tickets", tagTickets, "Open a ticket by hand", Report{}, Ticket{}, s.postReport),
-		post("/tickets/:id/amend", tagTickets, "Correct a ticket: priority, when it was received, contract, who has it", Amend{}, Ticket{}, s.postAmend),
-		command(post("/tickets/:id/acknowledge", tagTickets, "Acknowledge all alarms of a ticket", Acknowledge{}, Result{}, s.postAcknowledgeTicket)),
+		by(technician, command(post("/tickets/:id/move", tagTickets, "Move a ticket to another status", Move{}, Ticket{}, s.postMove))),
+		by(operator, post("/tickets/:id/comments", tagTickets, "Comment a ticket; one to the customer stops the response clock", Comment{}, Ticket{}, s.postComment)),
+		by(operator, command(post("/tickets/:id/acknowledge", tagTickets, "Acknowledge all alarms of a ticket", Acknowledge{}, Result{}, s.postAcknowledgeTicket))),
+		by(operator, post("/tickets", tagTickets, "Open a ticket by hand", Report{}, Ticket{}, s.postReport)),
+		by(agent, post("/tickets/:id/amend", tagTickets, "Correct a ticket: priority, when it was received, contract, who has it", Amend{}, Ticket{}, s.postAmend)),
 
 		get("/evaluation", tagTickets, "How the desk did in the last 30 days; made-up history apart", DeskFigures{}, s.getEvaluation),
 
@@ -119,7 +117,7 @@ func (s *Server) apiRoutes() []route {
 			param{name: "made_up", about: "of demonstration history instead of what happened", kind: "boolean"}),
 		get("/scorecard", tagPlans, "How good each rule was on each kind of asset, from the verdicts on its tickets", Scorecard{}, s.getScorecard, siteParam, daysParam),
 
-		get("/inspections", tagPlans, "Occurrences of inspection plans", Page[Inspection]{}, s.listInspections, siteParam, positionParam,
+		own("/inspections", tagPlans, "Occurrences of inspection plans", Page[Inspection]{}, s.listInspections, siteParam, positionParam,
 			param{name: "open", about: "only open (true) or only ended (false)", kind: "boolean"}),
 		get("/plans", tagPlans, "Inspection plans", Page[faultline.Plan]{}, s.listPlans),
 		get("/rules", tagPlans, "Rules as they stand on positions", Page[faultline.RuleInstance]{}, s.listRules, siteParam, positionParam),
@@ -134,14 +132,18 @@ func (s *Server) apiRoutes() []route {
 		get("/ledger", tagData, "Loss ledger: what became of every frame of every gateway", Ledger{}, s.getLedger),
 		get("/dead-letters", tagData, "Lines that could not be stored, with their reason", Page[faultline.DeadLetter]{}, s.listDeadLetters, limitParam, offsetParam),
 
-		{method: http.MethodGet, path: base + "/events", tag: tagLive, role: viewer, media: mediaEvents, slow: true, handle: s.streamEvents,
+		{method: http.MethodGet, path: base + "/events", tag: tagLive, role: customer, media: mediaEvents, slow: true, handle: s.streamEvents,
 			summary: "Server-sent events: change (something to look at again), values (positions with new values), resync (some were left out)",
 			params:  []param{siteParam, positionParam}},
 
-		{method: http.MethodGet, path: base + "/openapi.json", tag: tagServer, summary: "This document", role: viewer, response: map[string]any{}, handle: s.getOpenAPI},
+		by(admin, get("/audit", tagPeople, "Audit: every change by people, and refused attempts, the newest first", Page[faultline.AuditEntry]{}, s.listAudit,
+			param{name: "by", about: "only by this user"}, param{name: "outcome", about: "only these", values: faultline.Outcomes}, param{name: "text", about: "part of who, address, action, object or detail"},
+			param{name: "from", about: "beginning", kind: "date-time"}, param{name: "to", about: "end", kind: "date-time"}, limitParam, offsetParam)),
+
+		{method: http.MethodGet, path: base + "/openapi.json", tag: tagServer, summary: "This document", role: anyUser, response: map[string]any{}, handle: s.getOpenAPI},
 		{method: http.MethodGet, path: "/healthz", tag: tagServer, summary: "The process is alive", role: public, response: Health{}, handle: s.getHealth},
 		{method: http.MethodGet, path: "/readyz", tag: tagServer, summary: "The parts it needs answer; 503 if one does not", role: public, response: Health{}, handle: s.getReady},
-		{method: http.MethodGet, path: "/metrics", tag: tagServer, summary: "Metrics for Prometheus", role: viewer, media: "text/plain", handle: s.getMetrics},
+		{method: http.MethodGet, path: "/metrics", tag: tagServer, summary: "Metrics for Prometheus", role: viewer, whole: true, media: "text/plain", handle: s.getMetrics},
 	}
 }
 

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -118,12 +117,13 @@ func findPoint(p *faultline.Position, name string) *faultline.Point {
 }
 
 // pictures of points over a time, in the order asked for, with the limits of the rules on them.
-func (s *Server) pictures(ctx context.Context, p *faultline.Position, names []string, span time.Duration, now time.Time) ([]*chart.Chart, error) {
+func (s *Server) pictures(c *call, p *faultline.Position, names []string, span time.Duration) ([]*chart.Chart, error) {
+	ctx, now := c.Request.Context(), c.now
 	history, err := s.series.History(ctx, tsdb.HistoryQuery{Kind: p.Kind, Site: p.Site, Position: p.ID, Points: names, From: now.Add(-span), To: now, MaxRows: 300})
 	if err != nil {
 		return nil, err
 	}
-	rules, err := s.store.RuleInstances(ctx, p.Site, p.ID)
+	rules, err := c.store.RuleInstances(ctx, p.Site, p.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -138,14 +138,14 @@ func (s *Server) pictures(ctx context.Context, p *faultline.Position, names []st
 		if point == nil {
 			point = &faultline.Point{Name: h.Point}
 		}
-		c := &chart.Chart{Title: titleOf(point), Unit: point.Unit, From: now.Add(-span), To: now, MadeUpUntil: until, Location: s.location, Height: 150}
-		c.Series = []chart.Series{seriesOf(point, h, span)}
+		drawn := &chart.Chart{Title: titleOf(point), Unit: point.Unit, From: now.Add(-span), To: now, MadeUpUntil: until, Location: s.location, Height: 150}
+		drawn.Series = []chart.Series{seriesOf(point, h, span)}
 		for _, r := range rules {
 			if r.Point == h.Point {
-				c.Limits = append(c.Limits, r.Limits...)
+				drawn.Limits = append(drawn.Limits, r.Limits...)
 			}
 		}
-		out = append(out, c)
+		out = append(out, drawn)
 	}
 	return out, nil
 }
@@ -182,7 +182,7 @@ func (s *Server) pointPicture(c *call) (any, error) {
 	if !ok {
 		span = time.Hour
 	}
-	pictures, err := s.pictures(c.Request.Context(), p, []string{name}, span, c.now)
+	pictures, err := s.pictures(c, p, []string{name}, span)
 	if err != nil || len(pictures) == 0 {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ func (s *Server) router(routes []route) http.Handler {
 		g.Handle(r.method, r.path, func(c *gin.Context) { s.serve(c, r) })
 	}
 	other := func(code int, text string) gin.HandlerFunc {
-		r := &route{path: "unknown", role: viewer, handle: func(*call) (any, error) { return nil, &status{code, text} }}
+		r := &route{path: "unknown", role: anyUser, handle: func(*call) (any, error) { return nil, &status{code, text} }}
 		return func(c *gin.Context) {
 			if !strings.HasPrefix(c.Request.URL.Path, "/api/") {
 				h := *r
@@ -65,6 +65,11 @@ func (s *Server) serve(g *gin.Context, r *route) {
 		g.Request = g.Request.WithContext(ctx)
 	}
 	if err := s.admit(c); err != nil {
+		s.refusedAtTheDoor(c, err)
+		s.problem(c, err)
+		return
+	}
+	if err := c.takeDigest(); err != nil {
 		s.problem(c, err)
 		return
 	}
@@ -75,6 +80,7 @@ func (s *Server) serve(g *gin.Context, r *route) {
 		}
 	}
 	out, err := r.handle(c)
+	s.audited(c, out, err)
 	if err != nil {
 		s.problem(c, err)
 		return
@@ -125,7 +131,11 @@ func (s *Server) problem(c *call, err error) {
 	}
 	if c.route.media == mediaHTML {
 		if p.Status == http.StatusUnauthorized && c.route.role != public {
-			s.writePage(c, p.Status, console.Shell{Title: "Log in"}, console.Login{})
+			v, err := s.loginView(c)
+			if err != nil {
+				s.log.Error("users not read", "error", err)
+			}
+			s.writePage(c, p.Status, console.Shell{Title: "Log in"}, v)
 			return
 		}
 		s.writePage(c, p.Status, console.Shell{Title: p.Title}, console.Problem{Status: p.Status, Title: p.Title, Detail: p.Detail, Allowed: p.Allowed, Missing: p.Missing})

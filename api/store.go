@@ -18,7 +18,26 @@ type Store interface {
 	tickets
 	losses
 	figures
+	people
 	Ping(context.Context) error
+	// As gives the store for one who acts: writes are audited in their transaction.
+	As(*store.Trail) *store.Store
+}
+
+// people is users, what they log in with, and the audit.
+type people interface {
+	HasUsers(context.Context) (bool, error)
+	User(context.Context, string) (faultline.User, error)
+	UserSecret(context.Context, string) (faultline.User, string, error)
+	Teams(context.Context) ([]faultline.Team, error)
+	AddSession(ctx context.Context, key string, v faultline.Session) error
+	SessionUser(ctx context.Context, key string) (faultline.Session, faultline.User, error)
+	SeeSession(ctx context.Context, key string, at time.Time) error
+	EndSession(ctx context.Context, key string) error
+	DropSessions(ctx context.Context, now, idle time.Time) (int, error)
+	TokenUser(ctx context.Context, key string) (faultline.Token, faultline.User, error)
+	UseToken(ctx context.Context, key string, at time.Time) error
+	Audit(context.Context, faultline.AuditEntry) (faultline.AuditEntry, error)
 }
 
 type registry interface {

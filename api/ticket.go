@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,11 +17,11 @@ func (s *Server) listTickets(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, total, err := s.store.Tickets(c.Request.Context(), f)
+	rows, total, err := c.store.Tickets(c.Request.Context(), f)
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +59,7 @@ func ticketFilter(c *call) (f store.TicketFilter, err error) {
 
 // ticket finds the ticket that the path names by id or number.
 func (s *Server) ticket(c *call) (faultline.Ticket, error) {
-	return s.store.Ticket(c.Request.Context(), c.Param("id"))
+	return c.store.Ticket(c.Request.Context(), c.Param("id"))
 }
 
 func (s *Server) getTicket(c *call) (any, error) {
@@ -73,7 +72,7 @@ func (s *Server) getTicket(c *call) (any, error) {
 
 // view is the ticket with its clocks.
 func (s *Server) view(c *call, t faultline.Ticket) (Ticket, error) {
-	b, err := s.book.open(c.Request.Context())
+	b, err := s.contentsFor(c)
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -85,7 +84,7 @@ func (s *Server) listTicketEvents(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	events, err := s.store.TicketEvents(c.Request.Context(), t.ID)
+	events, err := c.store.TicketEvents(c.Request.Context(), t.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +96,7 @@ func (s *Server) listEvidence(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := s.store.Evidence(c.Request.Context(), t.ID)
+	evidence, err := c.store.Evidence(c.Request.Context(), t.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +112,7 @@ func (s *Server) evidencePicture(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := s.store.Evidence(c.Request.Context(), t.ID)
+	evidence, err := c.store.Evidence(c.Request.Context(), t.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -125,11 +124,11 @@ func (s *Server) evidencePicture(c *call) (any, error) {
 }
 
 // alarmsOf a ticket: those that say so.
-func (s *Server) alarmsOf(ctx context.Context, t *faultline.Ticket) ([]faultline.Alarm, error) {
+func (s *Server) alarmsOf(c *call, t *faultline.Ticket) ([]faultline.Alarm, error) {
 	if t.Site == "" {
 		return nil, nil
 	}
-	all, _, err := s.store.Alarms(ctx, store.AlarmFilter{Site: t.Site, Position: t.Position})
+	all, _, err := c.store.Alarms(c.Request.Context(), store.AlarmFilter{Site: t.Site, Position: t.Position})
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +157,7 @@ func (s *Server) move(c *call, m *Move) (Ticket, bool, error) {
 		return Ticket{}, false, err
 	}
 	if m.To == faultline.StatusCancelled && m.Reason == faultline.CancelDuplicate {
-		other, err := s.store.Ticket(ctx, m.DuplicateOf)
+		other, err := c.store.Ticket(ctx, m.DuplicateOf)
 		switch {
 		case errors.Is(err, faultline.ErrNotFound):
 			return Ticket{}, false, invalid("duplicate_of: there is no ticket %q", m.DuplicateOf)
@@ -169,11 +168,11 @@ func (s *Server) move(c *call, m *Move) (Ticket, bool, error) {
 		}
 		m.DuplicateOf = other.Number
 	}
-	alarms, err := s.alarmsOf(ctx, &t)
+	alarms, err := s.alarmsOf(c, &t)
 	if err != nil {
 		return Ticket{}, false, err
 	}
-	changed, err := s.store.ChangeTicket(ctx, t.ID, m.Version, func(t *faultline.Ticket) ([]faultline.TicketEvent, error) {
+	changed, err := c.store.ChangeTicket(ctx, t.ID, m.Version, func(t *faultline.Ticket) ([]faultline.TicketEvent, error) {
 		return m.apply(t, c.by, c.now, normal(t, alarms))
 	})
 	if err != nil {
@@ -198,14 +197,14 @@ func (s *Server) serviced(c *call, t *faultline.Ticket) (notes []string, isPendi
 	}
 	ctx := c.Request.Context()
 	open := true
-	left, err := s.store.Inspections(ctx, store.InspectionFilter{Site: t.Site, Position: t.Position, Open: &open})
+	left, err := c.store.Inspections(ctx, store.InspectionFilter{Site: t.Site, Position: t.Position, Open: &open})
 	if err == nil && !slices.ContainsFunc(left, func(i faultline.Inspection) bool { return i.Plan == t.Plan && i.Cycle == t.Cycle }) {
 		return nil, false
 	}
 	var r Result
 	if err == nil {
 		// Named for the cycle, so that resolving and closing in quick succession count as one service.
-		r, err = s.send(ctx, faultline.Command{ID: fmt.Sprintf("serviced-%s-%d", t.ID, t.Cycle), Verb: faultline.VerbServiced, At: c.now, By: c.by, Site: t.Site, Position: t.Position, Plan: t.Plan,
+		r, err = s.send(c, faultline.Command{ID: fmt.Sprintf("serviced-%s-%d", t.ID, t.Cycle), Verb: faultline.VerbServiced, At: c.now, By: c.by, Site: t.Site, Position: t.Position, Plan: t.Plan,
 			Reason: "ticket " + t.Number})
 	}
 	switch {
@@ -244,7 +243,7 @@ func (s *Server) comment(c *call, m *Comment) (Ticket, error) {
 	if err := m.check(); err != nil {
 		return Ticket{}, err
 	}
-	t, err := s.store.ChangeTicket(c.Request.Context(), c.Param("id"), m.Version, func(t *faultline.Ticket) ([]faultline.TicketEvent, error) {
+	t, err := c.store.ChangeTicket(c.Request.Context(), c.Param("id"), m.Version, func(t *faultline.Ticket) ([]faultline.TicketEvent, error) {
 		return m.apply(t, c.by, c.now)
 	})
 	if err != nil {
@@ -271,7 +270,7 @@ func (s *Server) acknowledgeTicket(c *call, reason string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	alarms, err := s.alarmsOf(c.Request.Context(), &t)
+	alarms, err := s.alarmsOf(c, &t)
 	if err != nil {
 		return Result{}, err
 	}
@@ -282,7 +281,7 @@ func (s *Server) acknowledgeTicket(c *call, reason string) (Result, error) {
 		if a.Acked {
 			continue
 		}
-		r, err := s.send(c.Request.Context(), faultline.Command{Verb: faultline.VerbAcknowledge, At: c.now, By: c.by, Site: a.Site, Position: a.Position, Rule: a.Rule, Reason: reason})
+		r, err := s.send(c, faultline.Command{Verb: faultline.VerbAcknowledge, At: c.now, By: c.by, Site: a.Site, Position: a.Position, Rule: a.Rule, Reason: reason})
 		if err != nil {
 			return Result{}, err
 		}

@@ -374,7 +374,11 @@ type ReferenceRoute struct {
 }
 
 // Login is the page of a one-time link.
-type Login struct{ Token string }
+type Login struct {
+	Token string // of a one-time link
+	Users bool   // there are users: ask for name and password
+	Name  string // as it was given before
+}
 
 // Problem is an error page.
 type Problem struct {

@@ -74,6 +74,7 @@ func (c conn) addAlarmEvent(ctx context.Context, e *faultline.AlarmEvent) (added
 
 // AlarmFilter chooses alarms; the zero filter chooses all.
 type AlarmFilter struct {
+	Sites          []string // any of them; none: all
 	Site, Position string
 	OnlyOpen       bool // active, latched or not acknowledged
 	OutOfService   bool // only those that somebody took out of service
@@ -82,6 +83,7 @@ type AlarmFilter struct {
 
 func (f *AlarmFilter) where() *where {
 	var w where
+	in(&w, "site", f.Sites)
 	if f.Site != "" {
 		w.add("site = ?", f.Site)
 	}

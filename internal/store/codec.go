@@ -201,3 +201,13 @@ func (c conn) insertMany(ctx context.Context, head, tail string, rows [][]any) e
 	}
 	return nil
 }
+
+// copyOf a domain value, as far as its document tells it: what is changed in one is not in the other.
+func copyOf[T any](v *T) *T {
+	var c T
+	b, err := json.Marshal(v)
+	if err != nil || json.Unmarshal(b, &c) != nil {
+		return v // it could not be stored either
+	}
+	return &c
+}

@@ -52,6 +52,12 @@ var conformance = []struct {
 	{"revisions", testRevisions},
 	{"seeds of revisions", testSeedRevisions},
 	{"revisions at once", testRevisionRace},
+	{"users", testUsers},
+	{"teams", testTeams},
+	{"sessions and tokens", testSessions},
+	{"audit", testAudit},
+	{"audit by many", testAuditTogether},
+	{"audit forged", testAuditForged},
 }
 
 // t0 has nanoseconds that a float or a millisecond column would lose.

@@ -52,8 +52,9 @@ type querier interface {
 
 // conn speaks to a database, or to a transaction of it, in its dialect.
 type conn struct {
-	q querier
-	d *dialect
+	q     querier
+	d     *dialect
+	notes *changes // for the audit; nil: not wanted
 }
 
 // checkText refuses strings that PostgreSQL would refuse, on both databases alike, whether they come

@@ -10,6 +10,7 @@ import (
 
 // FigureFilter chooses what figures are made of: a time, and one site or ("") all.
 type FigureFilter struct {
+	Sites    []string // any of them; none: all
 	Site     string
 	From, To time.Time // From is in, To is not
 	MadeUp   bool      // of demonstration history instead of what really happened
@@ -18,7 +19,7 @@ type FigureFilter struct {
 // AlarmHistory lists the transitions in a time, the oldest first, with all alarms of the site: what
 // faultline.AlarmFigures and faultline.Scores are made of.
 func (s *Store) AlarmHistory(ctx context.Context, f FigureFilter) ([]faultline.Alarm, []faultline.AlarmEvent, error) {
-	all, _, err := s.Alarms(ctx, AlarmFilter{Site: f.Site})
+	all, _, err := s.Alarms(ctx, AlarmFilter{Sites: f.Sites, Site: f.Site})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -47,6 +48,7 @@ const alarmHistorySQL = `SELECT doc FROM alarm_event WHERE at >= ? AND at < ? OR
 // Faults lists the fault tickets received in a time, the oldest first, without test tickets.
 func (s *Store) Faults(ctx context.Context, f FigureFilter) ([]faultline.Ticket, error) {
 	var w where
+	in(&w, "site", f.Sites)
 	if f.Site != "" {
 		w.add("site = ?", f.Site)
 	}

@@ -48,6 +48,7 @@ func (t *Tx) PutInspection(i faultline.Inspection) error {
 
 // InspectionFilter chooses inspections; the zero filter chooses all.
 type InspectionFilter struct {
+	Sites          []string // any of them; none: all
 	Site, Position string
 	Open           *bool
 }
@@ -55,6 +56,7 @@ type InspectionFilter struct {
 // Inspections lists open ones first, then by when they fall due.
 func (s *Store) Inspections(ctx context.Context, f InspectionFilter) ([]faultline.Inspection, error) {
 	var w where
+	in(&w, "site", f.Sites)
 	if f.Site != "" {
 		w.add("site = ?", f.Site)
 	}

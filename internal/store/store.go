@@ -1,6 +1,6 @@
 // Package store keeps what SQL is the authority for: sites and positions, contracts, plans, rule
 // instances, alarms, tickets with their history and evidence, inspections, places in the streams,
-// the loss ledger and leases. It runs on SQLite (one process) and on PostgreSQL (several machines).
+// the loss ledger and leases, users, teams and the audit. It runs on SQLite (one process) and on PostgreSQL (several machines).
 //
 // What a crash leaves: every exported method that writes is one transaction that is on disk when it
 // returns, so a crash leaves either all of it or nothing. A caller that got no answer may repeat the
@@ -14,6 +14,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -43,6 +44,7 @@ type Store struct {
 	close   func() error
 	log     *slog.Logger
 	metrics *metrics
+	trail   *Trail // of one who acts; nil: nobody is asked
 }
 
 // Open opens the store at cfg.URL, creates it if need be and brings its tables up to date. A SQLite
@@ -95,9 +97,10 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
-func (s *Store) reader() conn { return conn{s.read, s.dialect} }
+func (s *Store) reader() conn { return conn{q: s.read, d: s.dialect} }
 
-// update runs fn in one write transaction. An error of fn rolls it back and is returned as it is.
+// update runs fn in one write transaction. An error of fn rolls it back and is returned as it is. Of one
+// who acts, the transaction ends with an audit entry.
 func (s *Store) update(ctx context.Context, what string, fn func(conn) error) (err error) {
 	start := time.Now()
 	defer func() { s.metrics.done(what, err, time.Since(start)) }()
@@ -106,11 +109,24 @@ func (s *Store) update(ctx context.Context, what string, fn func(conn) error) (e
 		return fmt.Errorf("%s: begin: %w", what, err)
 	}
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
-	if err := fn(conn{tx, s.dialect}); err != nil {
+	c := conn{q: tx, d: s.dialect}
+	if s.trail != nil {
+		c.notes = &changes{before: map[string]json.RawMessage{}, after: map[string]json.RawMessage{}}
+	}
+	if err := fn(c); err != nil {
 		return err
+	}
+	if s.trail != nil {
+		e := s.trail.entry(what, c.notes)
+		if err := c.audit(ctx, &e); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("%s: commit: %w", what, err)
+	}
+	if s.trail != nil {
+		s.trail.Written++
 	}
 	return nil
 }

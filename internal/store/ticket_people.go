@@ -10,6 +10,7 @@ import (
 
 // TicketFilter chooses tickets; the zero filter chooses all.
 type TicketFilter struct {
+	Sites          []string // any of them; none: all
 	Site, Position string
 	Kind           []faultline.TicketKind // any of them
 	Status         []faultline.Status     // any of them
@@ -21,6 +22,7 @@ type TicketFilter struct {
 
 func (f *TicketFilter) where(d *dialect) *where {
 	var w where
+	in(&w, "site", f.Sites)
 	if f.Site != "" {
 		w.add("site = ?", f.Site)
 	}
@@ -137,7 +139,7 @@ func (s *Store) ChangeTicket(ctx context.Context, idOrNumber string, expectVersi
 		if expectVersion != 0 && t.Version != expectVersion {
 			return c.ticketConflict(ctx, t.ID, expectVersion)
 		}
-		id, number, version := t.ID, t.Number, t.Version
+		id, number, version, before := t.ID, t.Number, t.Version, copyOf(&t)
 		events, err := change(&t)
 		if err != nil {
 			return err
@@ -155,6 +157,7 @@ func (s *Store) ChangeTicket(ctx context.Context, idOrNumber string, expectVersi
 				return err
 			}
 		}
+		c.changed("ticket "+number, before, &t)
 		changed = t
 		return nil
 	})
@@ -195,6 +198,7 @@ func (s *Store) AddTicket(ctx context.Context, t faultline.Ticket, events []faul
 				return err
 			}
 		}
+		c.changed("ticket "+t.Number, nil, &t)
 		return nil
 	})
 	if err != nil {
