@@ -37,6 +37,7 @@ type Options struct {
 	Series   Series
 	Commands Commands
 	Live     Live
+	Workshop Workshop // of rules; nil: they cannot be edited here
 	// Checks are further parts that /readyz asks, by name, such as "bus" or "ingest".
 	Checks map[string]func(context.Context) error
 
@@ -54,6 +55,7 @@ type Server struct {
 	series   Series
 	commands Commands
 	live     Live
+	workshop Workshop
 	checks   map[string]func(context.Context) error
 	log      *slog.Logger
 	metrics  *metrics
@@ -80,9 +82,11 @@ type Server struct {
 	decoy    func() string // a hash of no password, for names that there are not
 	drawn    drawn
 	past     past
-	console  *console.Console
-	document map[string]any
-	handler  http.Handler
+
+	backtests *backtests
+	console   *console.Console
+	document  map[string]any
+	handler   http.Handler
 }
 
 // New listens, but does not answer before Run. The caller must call Run or Close.
@@ -103,7 +107,7 @@ func New(o Options) (*Server, error) {
 		o.Location = time.Local
 	}
 	s := &Server{
-		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, log: o.Log.With("component", "api"),
+		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, workshop: o.Workshop, backtests: newBacktests(), log: o.Log.With("component", "api"),
 		version: o.Version, demo: o.Demo, location: o.Location, now: time.Now, tls: o.TLS != nil, hosts: o.Hosts,
 		origin: http.NewCrossOriginProtection(), logins: newLogins(), throttle: newThrottle(), hashing: make(hashing, hashesAtOnce), decoy: sync.OnceValue(func() string { return secret.Hash(secret.New()) }), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
 		scrape: promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}),
@@ -182,6 +186,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
+	defer s.backtests.stop()
 	wg.Go(func() { s.runSeed(background) })
 	wg.Go(func() {
 		s.subscribe(background, "live", func(ctx context.Context) error {

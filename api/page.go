@@ -29,6 +29,7 @@ func (s *Server) pageRoutes() []route {
 		return route{method: http.MethodPost, path: path, role: admin, media: mediaHTML, handle: handle}
 	}
 	by := func(who right, r route) route { r.role = who; return r }
+	rule := func(r route) route { r.role, r.slow, r.whole = engineer, true, true; return r }
 	return []route{
 		by(customer, get("/", s.overviewPage)),
 		by(customer, get("/assets", s.assetsPage)),
@@ -57,6 +58,15 @@ func (s *Server) pageRoutes() []route {
 		by(operator, post("/tickets/:id/comment", s.commentForm)),
 		by(operator, post("/tickets/:id/acknowledge", s.acknowledgeTicketForm)),
 		by(customer, get("/inspections", s.inspectionsPage)),
+		get("/rules", s.rulesPage),
+		get("/rules/:document", s.rulePage),
+		rule(post("/rules/:document", s.ruleForm)),
+		get("/rules/:document/:version", s.ruleVersionPage),
+		rule(post("/rules/:document/:version/test", s.ruleTestForm)),
+		rule(post("/rules/:document/:version/live", s.ruleMoveForm(s.enableRule))),
+		rule(post("/rules/:document/:version/retire", s.ruleMoveForm(s.retireRule))),
+		rule(post("/rules/:document/:version/backtest", s.backtestForm)),
+		get("/backtests/:backtest", s.backtestPage),
 		get("/data", s.dataPage),
 		get("/contracts", s.contractsPage),
 		by(anyUser, get("/api", s.referencePage)),

@@ -69,7 +69,7 @@ func (s *Server) apiRoutes() []route {
 	by := func(who right, r route) route { r.role = who; return r }
 	media := func(r route, m string) route { r.media = m; return r }
 
-	return []route{
+	return append(s.ruleRoutes(), []route{
 		own("/sites", tagAssets, "Sites", Page[faultline.Site]{}, s.listSites),
 		own("/assets", tagAssets, "Positions with the asset standing there, its state and coverage", Page[Asset]{}, s.listAssets,
 			siteParam, param{name: "kind", about: "only this asset kind"}, param{name: "state", about: "only assets in this state", values: assetStates},
@@ -144,7 +144,7 @@ func (s *Server) apiRoutes() []route {
 		{method: http.MethodGet, path: "/healthz", tag: tagServer, summary: "The process is alive", role: public, response: Health{}, handle: s.getHealth},
 		{method: http.MethodGet, path: "/readyz", tag: tagServer, summary: "The parts it needs answer; 503 if one does not", role: public, response: Health{}, handle: s.getReady},
 		{method: http.MethodGet, path: "/metrics", tag: tagServer, summary: "Metrics for Prometheus", role: viewer, whole: true, media: "text/plain", handle: s.getMetrics},
-	}
+	}...)
 }
 
 const (

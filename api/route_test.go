@@ -8,11 +8,13 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
+
+	faultline "github.com/faultline-iot/faultline"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
 
 // example fills the parameters of a path with what the fixture holds.
-var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1")
+var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1")
 
 // bodies are requests that the fixture can carry out.
 var bodies = map[string]string{
@@ -35,8 +37,11 @@ func bodyOf(path string) string {
 
 // TestEveryRouteIsDocumentedAndAnswers holds the router, the table and the document together.
 func TestEveryRouteIsDocumentedAndAnswers(t *testing.T) {
-	f := newFixture(t)
+	f := newFixture(t, func(o *Options) { o.Workshop = fakeWorkshop{} })
 	f.populate(t)
+	_, err := f.store.AddRevision(t.Context(), faultline.Revision{Kind: faultline.DocumentRules, Name: "hot", By: "anna", At: noon, Body: "rules: test"}, 0)
+	must(t, err)
+	f.backtests.list = []*Backtest{{ID: "b1", Rule: "hot", Version: 1, Done: true, Report: &BacktestReport{Alarms: []BacktestAlarm{}, Were: []BacktestAlarm{}, Pictures: map[int][]byte{0: []byte("<svg/>")}}}}
 	document := decode[struct {
 		OpenAPI    string
 		Paths      map[string]map[string]map[string]any

@@ -19,6 +19,7 @@ type Store interface {
 	losses
 	figures
 	people
+	documents
 	Ping(context.Context) error
 	// As gives the store for one who acts: writes are audited in their transaction.
 	As(*store.Trail) *store.Store

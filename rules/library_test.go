@@ -290,3 +290,12 @@ plans:
 		t.Errorf("misfits: %q", m)
 	}
 }
+
+// Every failure mode of the shipped rules stands in the short list.
+func TestLibraryFailureModes(t *testing.T) {
+	for _, r := range loadLibrary(t).Rules() {
+		if _, listed := faultline.FailureModes[r.FailureMode]; !listed {
+			t.Errorf("%s: failure mode %q is not in the list", r.ID, r.FailureMode)
+		}
+	}
+}

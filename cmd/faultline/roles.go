@@ -121,8 +121,9 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 	var err error
 	n.api, err = api.New(api.Options{
 		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn,
-		Checks: n.checks,
-		Log:    n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
+		Workshop: &workshop{n.cfg.rules, n.cfg.profiles, n.store, n.influx},
+		Checks:   n.checks,
+		Log:      n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
 	})
 	if err != nil {
 		return err

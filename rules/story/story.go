@@ -33,6 +33,7 @@ type file struct {
 	RuleFiles []string `yaml:"rule_files"` // beside this file; the shipped rules are there anyway
 	Profiles  []string `yaml:"profiles"`   // files of device profiles beside this file
 	Tests     []*test  `yaml:"tests"`
+	Rules     []any    `yaml:"rules"` // rules that the tests are of may stand in the same file
 }
 
 // test is one story: equipment, what it reads, what people do, what must come of it.
@@ -107,6 +108,11 @@ func Load(name string, data []byte, env Env) (*Story, error) {
 	if s.set, err = env.Rules(f.RuleFiles); err != nil {
 		p.Add("rule_files", "%s", err)
 		return nil, p.Err()
+	}
+	if len(f.Rules) > 0 {
+		if s.set, err = rules.Load(s.set, rules.File{Name: name, Data: data}); err != nil {
+			return nil, err
+		}
 	}
 	if len(f.Tests) == 0 {
 		p.Add("tests", "is missing: write at least one test")
