@@ -42,6 +42,7 @@ type Device struct {
 
 	// Of the connection, so devices that share an address share these too.
 	Connections  int           `yaml:"connections,omitempty"`   // at once; default 1
+	Pipeline     int           `yaml:"pipeline,omitempty"`      // requests on their way at once on each connection; default 1
 	ConnectPause time.Duration `yaml:"connect_pause,omitempty"` // between connecting and the first request
 	TLS          TLS           `yaml:"tls,omitempty"`           // of tls://
 
@@ -212,6 +213,14 @@ func (d *Device) link(to Problems, field func(string) string) {
 	case d.Connections > 1 && !overTLS && !strings.HasPrefix(d.Address, "tcp:"):
 		to.Add(field("connections"), "only tcp:// and tls:// have several")
 	}
+	switch {
+	case d.Pipeline < 0 || d.Pipeline > modbus.MaxPipeline:
+		to.Add(field("pipeline"), "%d: use 1 to %d", d.Pipeline, modbus.MaxPipeline)
+	case d.Pipeline > 1 && !overTLS && !strings.HasPrefix(d.Address, "tcp:"):
+		to.Add(field("pipeline"), "only answers over tcp:// and tls:// say which request they are of")
+	case d.Pipeline > 1 && d.Pause > 0:
+		to.Add(field("pipeline"), "a device that wants a pause between requests takes one at a time")
+	}
 	if d.ConnectPause < 0 || d.ConnectPause > time.Minute {
 		to.Add(field("connect_pause"), "%v: use 0 to 1m", d.ConnectPause)
 	}
@@ -237,8 +246,8 @@ func (c *Config) sharing(to Problems, at func(string, ...any) string) {
 			first[a.String()] = i
 			continue
 		}
-		if o := &c.Devices[k]; o.Connections != d.Connections || o.ConnectPause != d.ConnectPause || o.TLS != d.TLS {
-			to.Add(at("devices[%d].address", i), "devices[%d] has the same: give both the same connections, connect_pause and tls", k)
+		if o := &c.Devices[k]; o.Connections != d.Connections || o.Pipeline != d.Pipeline || o.ConnectPause != d.ConnectPause || o.TLS != d.TLS {
+			to.Add(at("devices[%d].address", i), "devices[%d] has the same: give both the same connections, pipeline, connect_pause and tls", k)
 		}
 	}
 }

@@ -23,7 +23,7 @@ import (
 
 // Sink stores. Publish blocks until the frame is safe on disk, which is the drivers' back-pressure;
 // Heartbeat likewise. Both are safe for concurrent use and return early only when ctx ends or the sink
-// cannot be used any more. faultline.ErrInvalid means that this frame will never be taken.
+// cannot be used any more; the frame is not kept. faultline.ErrInvalid means that this frame will never be taken.
 // *bus.Publisher is one.
 type Sink interface {
 	Publish(ctx context.Context, f faultline.Frame, m bus.Meta) error
@@ -31,7 +31,7 @@ type Sink interface {
 }
 
 // Emit stores a frame and returns nil when it is safe. It may be called from several goroutines, for
-// one position from one at a time. The frame's samples belong to the callee from then on.
+// one position from one at a time. The frame's samples belong to the callee until it returns.
 type Emit = func(ctx context.Context, f faultline.Frame, m bus.Meta) error
 
 // Driver reads equipment and emits. Run returns nil when ctx has ended, and an error when it cannot go
@@ -45,7 +45,7 @@ type Options struct {
 	Config   Config
 	Profiles *profile.Set
 	Sink     Sink
-	Live     func(faultline.Frame) // told of every frame when it is read, those of health among them, before it is stored; must not block or change it
+	Live     func(faultline.Frame) // told of every frame when it is read, those of health among them, before it is stored; must not block, keep or change it
 	// Recent gives the last stored frames of this gateway, oldest first, some thousand at most; nil if
 	// there are none. Times go on after them, and redeliveries of them are known.
 	Recent  func(context.Context) ([]faultline.Frame, error)
@@ -292,7 +292,7 @@ func (d *Device) modbus(p *profile.Profile) modbus.Device {
 }
 
 func (d *Device) modbusLink() (modbus.Link, error) {
-	l := modbus.Link{Connections: d.Connections, ConnectPause: d.ConnectPause}
+	l := modbus.Link{Connections: d.Connections, Pipeline: d.Pipeline, ConnectPause: d.ConnectPause}
 	var err error
 	if l.TLS, err = d.TLS.load(); err != nil {
 		return l, fmt.Errorf("TLS of %s: %w", d.Address, err)

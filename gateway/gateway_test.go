@@ -47,6 +47,7 @@ func (s *store) Publish(_ context.Context, f faultline.Frame, m bus.Meta) error 
 	if s.err != nil {
 		return s.err
 	}
+	f.Samples = slices.Clone(f.Samples)
 	s.frames = append(s.frames, f)
 	select {
 	case s.some <- struct{}{}:

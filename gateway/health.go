@@ -100,37 +100,29 @@ func (h *health) snapshot() DeviceHealth {
 
 const (
 	healthEvery   = 10 * time.Second
-	healthAtOnce  = 256 // frames that wait together for their commit
+	healthParts   = 10 // of an interval, in each of which a share of the devices has its turn
 	healthProfile = "device-health@1"
 )
 
-// tellHealth stores the health of every device as telemetry.
+// tellHealth stores the health of every device as telemetry, of a share of them at a time: all at once they would be
+// a second's worth of frames, for which polls wait.
 func (g *Gateway) tellHealth(ctx context.Context) error {
 	every := g.opt.HealthEvery
 	if every == 0 {
 		every = healthEvery
 	}
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(every / healthParts)
 	defer tick.Stop()
-	for failed := false; ; {
+	failed := false
+	for part := 0; ; part = (part + 1) % healthParts {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
 		group, gctx := errgroup.WithContext(ctx)
-		group.SetLimit(healthAtOnce)
-		for _, p := range g.order {
-			group.Go(func() error {
-				at, _ := g.clock.Stamp(p)
-				h := g.health[p].snapshot()
-				f := h.frame(at)
-				f.Site, f.Gateway = g.opt.Config.Site, g.opt.Config.ID
-				if g.opt.Live != nil {
-					g.opt.Live(f)
-				}
-				return g.opt.Sink.Publish(gctx, f, bus.Meta{Profile: healthProfile})
-			})
+		for i := part; i < len(g.order); i += healthParts {
+			group.Go(func() error { return g.storeHealth(gctx, g.order[i]) }) // they wait together for their commit
 		}
 		err := group.Wait()
 		switch {
@@ -143,6 +135,17 @@ func (g *Gateway) tellHealth(ctx context.Context) error {
 		}
 		failed = err != nil
 	}
+}
+
+func (g *Gateway) storeHealth(ctx context.Context, position string) error {
+	at, _ := g.clock.Stamp(position)
+	h := g.health[position].snapshot()
+	f := h.frame(at)
+	f.Site, f.Gateway = g.opt.Config.Site, g.opt.Config.ID
+	if g.opt.Live != nil {
+		g.opt.Live(f)
+	}
+	return g.opt.Sink.Publish(ctx, f, bus.Meta{Profile: healthProfile})
 }
 
 // frame is the health as telemetry. The types of its points are fixed: counts are ints, times floats.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"slices"
 	"strconv"
@@ -41,6 +42,8 @@ type pollResult struct {
 	CPUS           float64 `json:"cpu_s"` // of the gateway with its stream, not of the equipment
 	CPUPerMillion  float64 `json:"cpu_s_per_million_points"`
 	MemoryMB       float64 `json:"memory_peak_mb"`
+	AllocPerPoll   float64 `json:"alloc_bytes_per_poll"` // by the same process, each second's heartbeat and all else included
+	Collections    uint32  `json:"gc_cycles"`
 	Commits        uint64  `json:"commits"`
 	StreamBytes    uint64  `json:"stream_bytes"`
 
@@ -68,7 +71,9 @@ func benchPoll(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writ
 	dead := fs.String("dead", "0%", "`SHARE` of devices that connect and never answer")
 	compare := fs.String("compare-dead", "0%", "`SHARE` of devices that die and live again in turns: the lateness of the others is compared")
 	profileTo := fs.String("cpuprofile", "", "write a CPU profile of the gateway to this `FILE`")
+	allocs := fs.String("allocprofile", "", "write what the gateway allocated to this `FILE`")
 	connections := fs.Int("connections", 1, "to each device at once")
+	pipeline := fs.Int("pipeline", 1, "requests on their way at once on each connection")
 	dur := fs.Duration("for", 20*time.Second, "how long to measure")
 	dir := fs.String("data", "", "`DIR` for the edge stream; default a temporary one")
 	asJSON := fs.Bool("json", false, "print JSON")
@@ -91,7 +96,7 @@ func benchPoll(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writ
 	}
 	b := pollBench{
 		pollResult: pollResult{Devices: *devices, Dead: deadDevices, Values: *values, Blocks: *blocks, Connections: *connections, PeriodS: period.Seconds(), LatencyS: latency.Seconds()},
-		period:     *period, dur: *dur, dir: *dir, mortal: mortal, profile: *profileTo,
+		period:     *period, dur: *dur, dir: *dir, mortal: mortal, profile: *profileTo, allocs: *allocs, pipeline: *pipeline,
 	}
 	if b.dir == "" {
 		if b.dir, err = os.MkdirTemp("", "faultline-bench-"); err != nil {
@@ -118,6 +123,9 @@ type pollBench struct {
 	dir     string
 	mortal  int
 	profile string
+	allocs  string
+
+	pipeline int
 }
 
 // shareOf reads a share such as 10%.
@@ -187,6 +195,8 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 		defer pprof.StopCPUProfile()
 	}
 	stored, stats := goodSamples(g), p.Stats()
+	var memory, used runtime.MemStats
+	runtime.ReadMemStats(&memory)
 	if b.mortal > 0 {
 		if err := b.takeTurns(ctx, e, g); err != nil {
 			return err
@@ -211,7 +221,19 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 		b.CPUPerMillion = b.CPUS / float64(b.Points) * 1e6
 	}
 	b.MemoryMB = peakMemory() / (1 << 20)
-	return nil
+	runtime.ReadMemStats(&used)
+	b.Collections = used.NumGC - memory.NumGC
+	if polls := float64(r.Without.Polls + r.With.Polls); polls > 0 {
+		b.AllocPerPoll = float64(used.TotalAlloc-memory.TotalAlloc) / polls
+	}
+	if b.allocs == "" {
+		return nil
+	}
+	f, err := os.Create(b.allocs)
+	if err != nil {
+		return fmt.Errorf("write a profile: %w", err)
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
 
 // middleRatio of the second to the first of each pair: one of them that something else disturbed does not count.
@@ -318,7 +340,7 @@ func (b *pollBench) plant(addresses []string) (gateway.Config, *profile.Set, err
 	}
 	c := gateway.Config{ID: "bench", Site: "bench"}
 	for i, a := range addresses {
-		c.Devices = append(c.Devices, gateway.Device{Position: fmt.Sprintf("D-%d", i), Profile: "bench", Address: "tcp://" + a, Period: b.period, Connections: b.Connections})
+		c.Devices = append(c.Devices, gateway.Device{Position: fmt.Sprintf("D-%d", i), Profile: "bench", Address: "tcp://" + a, Period: b.period, Connections: b.Connections, Pipeline: b.pipeline})
 	}
 	return c, set, nil
 }
@@ -340,6 +362,7 @@ func (b *pollBench) show(out io.Writer) {
 		tell("", b.latenessReport)
 	}
 	fmt.Fprintf(out, "  %.2f CPU-seconds a million values (%.2f s in all), %.0f MB at most, %d commits, %.1f MB written\n", b.CPUPerMillion, b.CPUS, b.MemoryMB, b.Commits, float64(b.StreamBytes)/(1<<20))
+	fmt.Fprintf(out, "  %.1f kB allocated for each poll, garbage collected %d times\n", b.AllocPerPoll/1000, b.Collections)
 }
 
 // equipmentProcess is simulated equipment in a process of its own, so that its CPU does not count.

@@ -244,14 +244,13 @@ func (s *interop) compareVia(t *testing.T, d gateway.Device, mbpoll func(*testin
 	t.Helper()
 	var f faultline.Frame
 	var err error
-	for range 20 { // serial servers do not say when they are ready
-		if f, err = s.read(t, d); err == nil {
-			break
+	deadline := time.After(20 * time.Second)
+	for f, err = s.read(t, d); err != nil; f, err = s.read(t, d) { // serial servers do not say when they are ready
+		select {
+		case <-deadline:
+			t.Fatal(err)
+		case <-time.After(20 * time.Millisecond):
 		}
-		time.Sleep(200 * time.Millisecond)
-	}
-	if err != nil {
-		t.Fatal(err)
 	}
 	got := map[string]any{}
 	for _, x := range f.Samples {

@@ -52,7 +52,7 @@ func (d *Device) fill() {
 	}
 }
 
-// Emit stores a frame and returns when it is safe; see gateway.Emit.
+// Emit stores a frame and returns when it is safe. The frame's samples are used again then; see gateway.Emit.
 type Emit = func(context.Context, faultline.Frame, bus.Meta) error
 
 // Stamp gives the final time of a reading made now, strictly increasing per position, and the quality
@@ -153,6 +153,7 @@ func (b *Bus) store(ctx context.Context, u *unit, emit Emit) error {
 		err := emit(ctx, faultline.Frame{Kind: u.Profile.Kind, Position: u.Position, Time: r.at, Samples: r.samples}, meta)
 		switch {
 		case err == nil:
+			u.spend(r.samples)
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, faultline.ErrInvalid):

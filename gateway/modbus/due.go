@@ -39,16 +39,20 @@ next:
 // the fewest reads. A class whose poll failed stays due.
 func (u *unit) choose(at time.Time) {
 	u.chosen = 0
-	var due []int
 	for k := range u.classes {
-		if c := &u.classes[k]; !c.next.After(at) {
+		if !u.classes[k].next.After(at) {
 			u.chosen |= 1 << k
-			due = append(due, c.fields...)
 		}
 	}
 	if p := u.plans[u.chosen]; p != nil {
 		u.plan = p
 		return
+	}
+	var due []int
+	for k := range u.classes {
+		if u.chosen>>k&1 != 0 {
+			due = append(due, u.classes[k].fields...)
+		}
 	}
 	if len(u.plans) >= maxPlans {
 		clear(u.plans)
@@ -98,6 +102,25 @@ func (u *unit) again(fields []int) {
 				}
 			}
 		}
+	}
+}
+
+// begin makes room for the samples of a poll, where those of a reading were that is stored.
+func (u *unit) begin() {
+	select {
+	case u.samples = <-u.spare:
+		u.samples = u.samples[:len(u.fields)]
+		clear(u.samples)
+	default:
+		u.samples = make([]faultline.Sample, len(u.fields))
+	}
+}
+
+// spend takes back the samples of a reading that is stored.
+func (u *unit) spend(samples []faultline.Sample) {
+	select {
+	case u.spare <- samples:
+	default:
 	}
 }
 

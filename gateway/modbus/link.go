@@ -12,12 +12,16 @@ import (
 // Link is what a bus wants besides its address.
 type Link struct {
 	Connections  int           // to the device at once; default 1, TCP and TLS only
+	Pipeline     int           // requests on their way at once on each connection; default 1, TCP and TLS only
 	ConnectPause time.Duration // between connecting and the first request
 	TLS          *tls.Config   // of tls://; nil: the system's authorities, no certificate of our own
 }
 
 // MaxConnections is the most connections to one device.
 const MaxConnections = 16
+
+// MaxPipeline is the most requests on their way on one connection: what the standard's client may have.
+const MaxPipeline = 16
 
 func (l Link) tls(a Address) *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -35,9 +39,9 @@ func newLine(a Address, link Link) line {
 	switch {
 	case a.Scheme != "tcp" && a.Scheme != "tls":
 		return newRTULine(a, link)
-	case link.Connections > 1:
-		p := &pool{got: map[request]answer{}}
-		for range min(link.Connections, MaxConnections) {
+	case link.Connections > 1 || link.Pipeline > 1:
+		p := &pool{got: map[request]answer{}, depth: min(max(link.Pipeline, 1), MaxPipeline)}
+		for range min(max(link.Connections, 1), MaxConnections) {
 			p.lines = append(p.lines, &tcpLine{address: a, link: link})
 		}
 		return p
@@ -45,10 +49,11 @@ func newLine(a Address, link Link) line {
 	return &tcpLine{address: a, link: link}
 }
 
-// pool is several connections to one device: what is known to be wanted is fetched over all of them at
-// once and then read from here.
+// pool is several requests at once to one device, on several connections, or several on each: what is known
+// to be wanted is fetched so and then read from here.
 type pool struct {
 	lines []*tcpLine
+	depth int // requests on their way on each
 	n     int // that are open
 	got   map[request]answer
 	err   error // which ended fetching early; the lines are not to be used any more
@@ -99,33 +104,36 @@ func (p *pool) read(ctx context.Context, r request) ([]byte, error) {
 // fetch reads the requests ahead, in order, over all connections. Whatever fails first ends it.
 func (p *pool) fetch(ctx context.Context, requests []request) {
 	clear(p.got)
-	if p.n < 2 || len(requests) < 2 {
+	if p.n == 0 || p.n*p.depth < 2 || len(requests) < 2 {
 		return
 	}
 	answers := make([]answer, len(requests))
-	done := make([]bool, len(requests))
 	var next atomic.Int32
 	var failed atomic.Bool
 	var wg sync.WaitGroup
 	for _, l := range p.lines[:min(p.n, len(requests))] {
-		wg.Go(func() {
+		work := func() {
 			for !failed.Load() {
-				i := int(next.Add(1)) - 1
+				i := int(next.Add(int32(p.depth))) - p.depth
 				if i >= len(requests) {
 					return
 				}
-				data, err := l.read(ctx, requests[i])
-				answers[i], done[i] = answer{append([]byte(nil), data...), err}, true
-				if err != nil && !isException(err) {
+				k := min(i+p.depth, len(requests))
+				if l.readAll(ctx, requests[i:k], answers[i:k]) != nil {
 					failed.Store(true)
 				}
 			}
-		})
+		}
+		if p.n == 1 {
+			work()
+			break
+		}
+		wg.Go(work)
 	}
 	wg.Wait()
 	for i, a := range answers {
-		if !done[i] {
-			continue
+		if a.data == nil && a.err == nil {
+			continue // not asked, or not answered
 		}
 		p.got[requests[i]] = a
 		if a.err != nil && !isException(a.err) && p.err == nil {

@@ -42,7 +42,8 @@ type unit struct {
 
 	between func(context.Context) error // serves what goes ahead of polls; nil outside a bus
 
-	out chan reading // one reading waits while the one before is being stored
+	out   chan reading            // one reading waits while the one before is being stored
+	spare chan []faultline.Sample // of a reading that was stored, for the next
 }
 
 // readPlan is the reads of one poll. It is split where the device refuses.
@@ -63,7 +64,7 @@ type reading struct {
 }
 
 func newUnit(d Device) *unit {
-	u := &unit{Device: d, fields: fieldsOf(d.Profile), plans: map[uint64]*readPlan{}, out: make(chan reading, 1)}
+	u := &unit{Device: d, fields: fieldsOf(d.Profile), plans: map[uint64]*readPlan{}, out: make(chan reading, 1), spare: make(chan []faultline.Sample, 1)}
 	u.classes = classesOf(u.fields, d.Period)
 	if len(u.classes) > 0 {
 		first := slices.MinFunc(u.classes, func(a, b class) int { return cmp.Compare(a.every, b.every) })
@@ -76,7 +77,7 @@ func newUnit(d Device) *unit {
 // reason. The error is what ended the poll early; one that is no Exception means that the line must be
 // closed.
 func (u *unit) poll(ctx context.Context, l line, now time.Time) error {
-	u.samples = make([]faultline.Sample, len(u.fields))
+	u.begin()
 	u.requests, u.splits, u.unsure, u.waited = 0, 0, 0, 0
 	at := u.due
 	if at.IsZero() {
@@ -164,7 +165,7 @@ func (u *unit) fail(fields []int, q faultline.Quality) {
 
 // allBad is the reading of a unit that was not asked.
 func (u *unit) allBad(err error) {
-	u.samples = make([]faultline.Sample, len(u.fields))
+	u.begin()
 	u.choose(u.due)
 	for k := range u.classes {
 		if u.chosen>>k&1 != 0 {

@@ -142,6 +142,7 @@ type frames struct {
 func newFrames() *frames { return &frames{some: make(chan struct{}, 1)} }
 
 func (f *frames) emit(_ context.Context, frame faultline.Frame, _ bus.Meta) error {
+	frame.Samples = slices.Clone(frame.Samples) // which are used again
 	f.mu.Lock()
 	f.list = append(f.list, frame)
 	f.mu.Unlock()

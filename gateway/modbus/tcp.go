@@ -117,15 +117,7 @@ func (l *tcpLine) exchange(ctx context.Context, unit uint8, pdu []byte, timeout,
 		return nil, err
 	}
 	for range maxSkipped {
-		head, err := l.take(7)
-		if err != nil {
-			return nil, err
-		}
-		id, from, size := binary.BigEndian.Uint16(head), head[6], int(binary.BigEndian.Uint16(head[4:]))-1
-		if head[2] != 0 || head[3] != 0 || size < 2 || size > 253 {
-			return nil, errDesync
-		}
-		body, err := l.take(size)
+		id, from, body, err := l.frame()
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +128,7 @@ func (l *tcpLine) exchange(ctx context.Context, unit uint8, pdu []byte, timeout,
 		switch {
 		case from != unit:
 			return nil, fmt.Errorf("%w: it is from unit %d", errDesync, from)
-		case body[0] == pdu[0]|0x80 && size == 2:
+		case body[0] == pdu[0]|0x80 && len(body) == 2:
 			return nil, Exception(body[1])
 		case body[0] != pdu[0]:
 			return nil, fmt.Errorf("%w: it is of function %d", errDesync, body[0])
@@ -144,6 +136,21 @@ func (l *tcpLine) exchange(ctx context.Context, unit uint8, pdu []byte, timeout,
 		return body, nil
 	}
 	return nil, fmt.Errorf("%w: too many answers that nobody asked for", errDesync)
+}
+
+// frame takes the next answer to whatever. Its body is valid until the next call.
+func (l *tcpLine) frame() (id uint16, unit byte, body []byte, err error) {
+	head, err := l.take(7)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	id, unit = binary.BigEndian.Uint16(head), head[6]
+	size := int(binary.BigEndian.Uint16(head[4:])) - 1
+	if head[2] != 0 || head[3] != 0 || size < 2 || size > 253 {
+		return id, unit, nil, errDesync
+	}
+	body, err = l.take(size)
+	return id, unit, body, err
 }
 
 // take gives the next n bytes before the deadline. They are valid until the next call but one.

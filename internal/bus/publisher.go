@@ -84,6 +84,7 @@ func (c *Conn) openPublisher(ctx context.Context, cfg publisherConfig) (*Publish
 	}
 	p.stats.State, p.stats.Since = stateOK, time.Now()
 	p.w = newWriter(c, &streamLook{conn: c, anchor: cfg.anchor, subj: cfg.subj}, cfg.subj, cfg.gateway, p.stateChanged)
+	p.w.few = fewRecords // a forwarder would pay with the way to the hub
 	var last faultline.FrameID
 	for attempt := 0; ; attempt++ {
 		var err error
@@ -138,7 +139,8 @@ func (p *Publisher) Publish(ctx context.Context, f faultline.Frame, m Meta) erro
 	if f.Site != p.site || f.Gateway != p.gateway {
 		return fmt.Errorf("%w: frame of %s/%s at the publisher of %s/%s", faultline.ErrInvalid, f.Site, f.Gateway, p.site, p.gateway)
 	}
-	data, err := AppendFrame(make([]byte, 0, 64+24*len(f.Samples)), &f)
+	buf := payloads.Get().(*[]byte)
+	data, err := AppendFrame((*buf)[:0], &f)
 	if err != nil {
 		return err
 	}
@@ -153,8 +155,13 @@ func (p *Publisher) Publish(ctx context.Context, f faultline.Frame, m Meta) erro
 	if err != nil {
 		return fmt.Errorf("publish frame of %s/%s: %w", f.Site, f.Position, err)
 	}
+	*buf = data // stored: nobody reads it any more
+	payloads.Put(buf)
 	return nil
 }
+
+// payloads are buffers of frames that are stored.
+var payloads = sync.Pool{New: func() any { return new([]byte) }}
 
 // Heartbeat stores that the gateway is alive and which frame it stored last. It blocks as Publish does.
 func (p *Publisher) Heartbeat(ctx context.Context, h faultline.Heartbeat) error {

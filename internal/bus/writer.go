@@ -22,6 +22,7 @@ type writer struct {
 	subj    subjects
 	gateway string
 	token   string // names this writer in its claim
+	few     int    // so many records are stored in turn; 0: always as a batch
 	changed func(state string, err error)
 
 	stream  string // its name, learned by the first claim
@@ -140,7 +141,7 @@ func (w *writer) store(ctx context.Context, epoch string, recs []record) error {
 		if err == nil {
 			break
 		}
-		ask := classify(err) != faultFull // a full stream has refused the whole: the same again
+		ask := classify(err) != faultFull || w.inTurn(recs) // a full stream has refused a batch whole: the same again
 		for err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -171,9 +172,17 @@ func (w *writer) store(ctx context.Context, epoch string, recs []record) error {
 	return nil
 }
 
-func (w *writer) try(ctx context.Context, recs []record) error {
-	w.batches++
-	a, err := w.conn.batch(ctx, w.token+strconv.FormatUint(w.batches, 36), recs, fence(w.subj.claims, w.claim))
+// inTurn tells whether the records are stored one by one, so that an error leaves open which of them are.
+func (w *writer) inTurn(recs []record) bool { return len(recs) > 1 && len(recs) <= w.few }
+
+func (w *writer) try(ctx context.Context, recs []record) (err error) {
+	var a ack
+	if condition := fence(w.subj.claims, w.claim); w.inTurn(recs) {
+		a, err = w.conn.inTurn(ctx, recs, condition)
+	} else {
+		w.batches++
+		a, err = w.conn.batch(ctx, w.token+strconv.FormatUint(w.batches, 36), recs, condition)
+	}
 	if err == nil && a.Stream != w.stream {
 		err = fmt.Errorf("store into %s: %w: %s", w.stream, errOtherStream, a.Stream)
 	}
