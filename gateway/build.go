@@ -38,9 +38,13 @@ func (g *Gateway) configured() []configured {
 	return out
 }
 
-// betweenBuses is how long after one bus the next one polls. All at once they would wait for one another; spread
-// over the whole period their readings would need many commits, each of which costs as much as many polls.
-const betweenBuses = 250 * time.Microsecond
+// betweenBuses is how long after one of n buses the next one polls. All at once they would wait for one another; a few
+// spread over the whole period would need many commits for their readings, each of which costs as much as many
+// polls. Many fill the commits anyway: a thousand are spread over a second, so that neither a dead device that is
+// dialled nor a commit finds polls that queue up.
+func betweenBuses(n int) time.Duration {
+	return min(max(250*time.Microsecond, time.Duration(n)*time.Microsecond), time.Millisecond)
+}
 
 func (g *Gateway) addModbus(devices []configured) error {
 	m := modbus.NewMetrics(g.opt.Registry)
@@ -67,7 +71,7 @@ func (g *Gateway) addModbus(devices []configured) error {
 		c.Devices = append(c.Devices, d.modbus(d.profile))
 	}
 	for i, name := range names {
-		buses[name].Delay = time.Duration(i) * betweenBuses
+		buses[name].Delay = time.Duration(i) * betweenBuses(len(names))
 		b, err := modbus.New(*buses[name])
 		if err != nil {
 			return err

@@ -64,6 +64,11 @@ devices:
   - {position: C, profile: json, address: "tcp://x"}
   - {position: D, profile: json, topic: "a/#", username: nobody, broker: gone}
   - {position: E, profile: two, address: "tcp://x", overrides: {speed: {scale: 2}}}
+  - {position: F, profile: two, address: "rtuovertcp://y:1", pipeline: 4}
+  - {position: G, profile: two, address: "tcp://y", pipeline: 4, pause: 10ms}
+  - {position: H, profile: two, address: "tcp://z", pipeline: 17}
+  - {position: I, profile: two, address: "tcp://w", pipeline: 2}
+  - {position: J, profile: two, address: "tcp://w", unit: 2}
 mqtt:
   listen: 0.0.0.0:1883
   users:
@@ -86,6 +91,7 @@ mqtt:
 	for _, want := range []string{
 		"gw.yaml:1: id:", "gw.yaml:2: site:", "gw.yaml:4: devices[0].address:", "gw.yaml:5: devices[1].position:", "devices[1].profile:", "faultline profiles lists all", "gw.yaml:9: devices[5].overrides.speed: profile two has no such point",
 		"devices[2].address:", "devices[2].unit:", "devices[2].period:", "devices[2].timeout:", "devices[2].topic:", "devices[3].address:",
+		"devices[6].pipeline: only answers over tcp", "devices[7].pipeline: a device that wants a pause", "devices[8].pipeline: 17: use 1 to 16", "devices[10].address: devices[9] has the same",
 		"devices[4].topic:", "devices[4].username:", "devices[4].broker:", "mqtt.listen:", "mqtt.users[0].name:", "mqtt.users[0].password_file:", "mqtt.users[1].password_file:",
 		"mqtt.brokers[0].url:", "mqtt.brokers[1].name:", "mqtt.brokers[1].url:", "mqtt.brokers[1].password_file:",
 	} {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/pprof"
@@ -59,6 +57,15 @@ type comparison struct {
 	With    latenessReport `json:"with"`
 	P99     float64        `json:"p99_ratio"` // with to without: the middle one of the turns'
 	P99s    []float64      `json:"p99_s"`     // of each window, without and with in turns
+	Costs   [2]windowCost  `json:"costs"`     // of the gateway's process, without and with
+}
+
+// windowCost is what the gateway's process spent in windows.
+type windowCost struct {
+	SecondsS    float64 `json:"seconds_s"`
+	CPUS        float64 `json:"cpu_s"`
+	AllocatedMB float64 `json:"allocated_mb"`
+	Collections uint32  `json:"gc_cycles"`
 }
 
 // benchPoll polls simulated equipment in another process and stores every value durably.
@@ -126,6 +133,9 @@ type pollBench struct {
 	allocs  string
 
 	pipeline int
+
+	windows int
+	costs   [2]windowCost // of windows without and with dead devices
 }
 
 // shareOf reads a share such as 10%.
@@ -214,7 +224,7 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 	b.Points, b.Requests, b.latenessReport = r.Points, r.Requests, r.Without
 	b.PointsPerS = float64(b.Points) / b.SecondsS
 	if b.mortal > 0 {
-		b.Compare = &comparison{Dead: b.mortal, Windows: turns, Without: r.Without, With: r.With, P99s: r.P99s}
+		b.Compare = &comparison{Dead: b.mortal, Windows: turns, Without: r.Without, With: r.With, P99s: r.P99s, Costs: b.costs}
 		b.Compare.P99 = middleRatio(r.P99s)
 	}
 	if b.Points > 0 {
@@ -256,13 +266,23 @@ func (b *pollBench) window(ctx context.Context, e *equipmentProcess, d time.Dura
 	if _, err := e.ask("count"); err != nil {
 		return err
 	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
 	began, cpu := time.Now(), cpuSeconds()
 	if err := wait(ctx, d); err != nil {
 		return err
 	}
 	_, err := e.ask("rest")
-	b.SecondsS += time.Since(began).Seconds()
-	b.CPUS += cpuSeconds() - cpu
+	took, spent := time.Since(began).Seconds(), cpuSeconds()-cpu
+	runtime.ReadMemStats(&after)
+	b.SecondsS += took
+	b.CPUS += spent
+	c := &b.costs[b.windows%2] // they take turns
+	b.windows++
+	c.SecondsS += took
+	c.CPUS += spent
+	c.AllocatedMB += float64(after.TotalAlloc-before.TotalAlloc) / (1 << 20)
+	c.Collections += after.NumGC - before.NumGC
 	return err
 }
 
@@ -343,78 +363,4 @@ func (b *pollBench) plant(addresses []string) (gateway.Config, *profile.Set, err
 		c.Devices = append(c.Devices, gateway.Device{Position: fmt.Sprintf("D-%d", i), Profile: "bench", Address: "tcp://" + a, Period: b.period, Connections: b.Connections, Pipeline: b.pipeline})
 	}
 	return c, set, nil
-}
-
-func (b *pollBench) show(out io.Writer) {
-	ms := func(s float64) time.Duration {
-		return time.Duration(s * float64(time.Second)).Round(100 * time.Microsecond)
-	}
-	fmt.Fprintf(out, "%d devices (%d of them dead), %d values in %d blocks each %v\n", b.Devices, b.Dead, b.Values, b.Blocks, b.period)
-	fmt.Fprintf(out, "  %.0f values/s in %d requests over %.1f s, counted at the equipment; %d values, %d stored meanwhile\n", b.PointsPerS, b.Requests, b.SecondsS, b.Points, b.Stored)
-	tell := func(what string, r latenessReport) {
-		fmt.Fprintf(out, "  lateness%s p50 %v, p99 %v, at most %v; %d polls, %d missed\n", what, ms(r.P50S), ms(r.P99S), ms(r.MaxS), r.Polls, r.Missed)
-	}
-	if c := b.Compare; c != nil {
-		tell(" with all alive", c.Without)
-		tell(fmt.Sprintf(" with %d dead", c.Dead), c.With)
-		fmt.Fprintf(out, "  p99 with dead devices is %.2f times that without (middle of %d turns; p99 in ms in turns: %.1f)\n", c.P99, c.Windows, inMS(c.P99s))
-	} else {
-		tell("", b.latenessReport)
-	}
-	fmt.Fprintf(out, "  %.2f CPU-seconds a million values (%.2f s in all), %.0f MB at most, %d commits, %.1f MB written\n", b.CPUPerMillion, b.CPUS, b.MemoryMB, b.Commits, float64(b.StreamBytes)/(1<<20))
-	fmt.Fprintf(out, "  %.1f kB allocated for each poll, garbage collected %d times\n", b.AllocPerPoll/1000, b.Collections)
-}
-
-// equipmentProcess is simulated equipment in a process of its own, so that its CPU does not count.
-type equipmentProcess struct {
-	cmd       *exec.Cmd
-	in        io.WriteCloser
-	out       *bufio.Scanner
-	addresses []string
-}
-
-func startEquipment(ctx context.Context, args ...string) (*equipmentProcess, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
-	e := &equipmentProcess{cmd: exec.CommandContext(ctx, self, append([]string{"bench", "equipment"}, args...)...)}
-	e.cmd.Stderr = os.Stderr
-	if e.in, err = e.cmd.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("start the equipment: %w", err)
-	}
-	pipe, err := e.cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("start the equipment: %w", err)
-	}
-	if err := e.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the equipment: %w", err)
-	}
-	e.out = bufio.NewScanner(pipe)
-	e.out.Buffer(nil, 1<<20)
-	if !e.out.Scan() || json.Unmarshal(e.out.Bytes(), &e.addresses) != nil {
-		return nil, errors.Join(fmt.Errorf("the equipment does not start"), e.end())
-	}
-	return e, nil
-}
-
-func (e *equipmentProcess) ask(what string) (r equipmentReport, err error) {
-	if _, err := fmt.Fprintln(e.in, what); err != nil {
-		return r, fmt.Errorf("ask the equipment: %w", err)
-	}
-	if !e.out.Scan() {
-		return r, errors.New("the equipment has ended")
-	}
-	if err := json.Unmarshal(e.out.Bytes(), &r); err != nil {
-		return r, fmt.Errorf("read the equipment's report: %w", err)
-	}
-	return r, nil
-}
-
-func (e *equipmentProcess) end() error {
-	_ = e.in.Close() // that ends it
-	if err := e.cmd.Wait(); err != nil {
-		return fmt.Errorf("the equipment: %w", err)
-	}
-	return nil
 }
