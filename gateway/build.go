@@ -40,10 +40,10 @@ func (g *Gateway) configured() []configured {
 
 // betweenBuses is how long after one of n buses the next one polls. All at once they would wait for one another; a few
 // spread over the whole period would need many commits for their readings, each of which costs as much as many
-// polls. Many fill the commits anyway: a thousand are spread over a second, so that neither a dead device that is
-// dialled nor a commit finds polls that queue up.
+// polls. Many fill the commits anyway: a thousand are spread over half a second, so that neither a dead device that
+// is dialled nor a commit finds so many polls that queue up.
 func betweenBuses(n int) time.Duration {
-	return min(max(250*time.Microsecond, time.Duration(n)*time.Microsecond), time.Millisecond)
+	return min(max(250*time.Microsecond, time.Duration(n)*time.Microsecond), 500*time.Microsecond)
 }
 
 func (g *Gateway) addModbus(devices []configured) error {
