@@ -61,7 +61,7 @@ func misbehave(r *rand.Rand, c io.Writer, a asked, frame func(asked, []byte) []b
 		if other.txn == 0 {
 			return true
 		}
-		other.txn--
+		other.txn -= 100 // of none that is under way, in a pipeline too
 		other.address++
 		return send(frame(other, other.registers(truth)))
 	case 5: // half a frame, then nothing
@@ -107,6 +107,12 @@ func TestNoWrongValue(t *testing.T) {
 				return &tcpLine{address: Address{Scheme: "tcp", Target: liar(t, seed, readTCP, asked.tcp)}}
 			})
 		})
+		t.Run("tcp in a pipeline", func(t *testing.T) {
+			adversary(t, func(t *testing.T, seed uint64) line {
+				a := Address{Scheme: "tcp", Target: liar(t, seed, readTCP, asked.tcp)}
+				return &ahead{newLine(a, Link{Pipeline: 4}).(*pool), t}
+			})
+		})
 		t.Run("rtu over tcp", func(t *testing.T) {
 			adversary(t, func(t *testing.T, seed uint64) line {
 				return impatient("rtuovertcp", liar(t, seed, readRTU, asked.rtu))
@@ -133,6 +139,32 @@ func TestNoWrongValue(t *testing.T) {
 		runtime.GC()
 	}
 	t.Errorf("%d goroutines and %d descriptors, before %d and %d", runtime.NumGoroutine(), openFiles(), goroutines, descriptors)
+}
+
+// ahead reads three more requests on the way with each, and checks them too.
+type ahead struct {
+	*pool
+	t *testing.T
+}
+
+func (a *ahead) read(ctx context.Context, q request) ([]byte, error) {
+	requests := []request{q, q, q, q}
+	for k := range requests {
+		requests[k].address += uint16(1000 * k) // of the same shape
+	}
+	a.fetch(ctx, requests)
+	for _, r := range requests[1:] {
+		got := a.got[r]
+		for k := range len(got.data) / 2 {
+			if v, want := uint16(got.data[2*k])<<8|uint16(got.data[2*k+1]), truth(r.address+uint16(k)); v != want {
+				a.t.Errorf("in a pipeline: register %d is %d, want %d", r.address+uint16(k), v, want)
+			}
+		}
+	}
+	if a.err != nil {
+		return nil, a.err
+	}
+	return a.pool.read(ctx, q)
 }
 
 // openFiles counts descriptors where the system tells.

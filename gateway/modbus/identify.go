@@ -125,7 +125,7 @@ func (s *scanner) sunSpec(unit uint8, base uint16) (SunSpec, bool) {
 		}
 		found.Models = append(found.Models, model)
 		if model == 1 && length >= 64 && at+66 <= 1<<16 {
-			if b, err := s.registers(unit, holding, uint16(at+2), 64); err == nil {
+			if b, err := s.common(unit, uint16(at+2)); err == nil {
 				found.Manufacturer, found.Model, found.Options = readable(b[:32]), readable(b[32:64]), readable(b[64:80])
 				found.Version, found.Serial = readable(b[80:96]), readable(b[96:128])
 			}
@@ -133,6 +133,22 @@ func (s *scanner) sunSpec(unit uint8, base uint16) (SunSpec, bool) {
 		at += 2 + length
 	}
 	return found, true
+}
+
+// common reads the texts of SunSpec's first model, a text at a time where a device refuses so many registers at once.
+func (s *scanner) common(unit uint8, at uint16) ([]byte, error) {
+	b, err := s.registers(unit, holding, at, 64)
+	if !isException(err) {
+		return b, err
+	}
+	var all []byte
+	for k := uint16(0); k < 64; k += 16 {
+		if b, err = s.registers(unit, holding, at+k, 16); err != nil {
+			return nil, err
+		}
+		all = append(all, b...)
+	}
+	return all, nil
 }
 
 // String is one line.

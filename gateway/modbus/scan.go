@@ -212,6 +212,9 @@ func (s *Scanner) search(f *Found, t profile.Table) error {
 			}
 		}
 	}
+	if m := f.Identity.SunSpec; m != nil && t == holding && !s.s.refused && !have[m.Base] && works(int(m.Base), 2) {
+		ends(int(m.Base), int(m.Base)+1)
+	}
 	for i := 0; i < 1<<16; i++ {
 		if have[i] {
 			from := i
