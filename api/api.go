@@ -38,6 +38,9 @@ type Options struct {
 	Commands Commands
 	Live     Live
 	Workshop Workshop // of rules; nil: they cannot be edited here
+	// Terms of warranty by product kind, and what regions set as a minimum; nil: the plan's, and none.
+	Terms     []faultline.WarrantyTerm
+	Statutory []faultline.StatutoryTerm
 	// Checks are further parts that /readyz asks, by name, such as "bus" or "ingest".
 	Checks map[string]func(context.Context) error
 
@@ -112,7 +115,10 @@ func New(o Options) (*Server, error) {
 		origin: http.NewCrossOriginProtection(), logins: newLogins(), throttle: newThrottle(), hashing: make(hashing, hashesAtOnce), decoy: sync.OnceValue(func() string { return secret.Hash(secret.New()) }), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
 		scrape: promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}),
 	}
-	s.book = &book{store: o.Store, now: func() time.Time { return s.now() }}
+	if o.Terms == nil {
+		o.Terms = faultline.DefaultTerms
+	}
+	s.book = &book{store: o.Store, terms: o.Terms, statutory: o.Statutory, now: func() time.Time { return s.now() }}
 	s.checks = map[string]func(context.Context) error{"store": o.Store.Ping, "influx": o.Series.Ping}
 	for name, check := range o.Checks {
 		s.checks[name] = check

@@ -15,8 +15,10 @@ const bookTime = 2 * time.Second
 
 // book is a short-lived copy of what the store holds about sites, positions and contracts.
 type book struct {
-	store Store
-	now   func() time.Time
+	store     Store
+	now       func() time.Time
+	terms     []faultline.WarrantyTerm
+	statutory []faultline.StatutoryTerm
 
 	mu      sync.Mutex
 	read    time.Time
@@ -33,6 +35,8 @@ type contents struct {
 	contracts []faultline.Contract // newest versions
 	versions  map[contractVersion]*faultline.Contract
 	calendars map[string]*faultline.Calendar
+	terms     []faultline.WarrantyTerm
+	statutory []faultline.StatutoryTerm
 	site      map[string]*faultline.Site
 	position  map[place]*faultline.Position
 	families  map[place]map[string]string // of the rules that watch a position
@@ -53,7 +57,7 @@ func (b *book) open(ctx context.Context) (contents, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if now := b.now(); b.read.IsZero() || now.Sub(b.read) >= bookTime {
-		c := contents{versions: map[contractVersion]*faultline.Contract{}, calendars: map[string]*faultline.Calendar{}, site: map[string]*faultline.Site{}, position: map[place]*faultline.Position{}}
+		c := contents{terms: b.terms, statutory: b.statutory, versions: map[contractVersion]*faultline.Contract{}, calendars: map[string]*faultline.Calendar{}, site: map[string]*faultline.Site{}, position: map[place]*faultline.Position{}}
 		var err error
 		if c.sites, err = b.store.Sites(ctx); err != nil {
 			return contents{}, err
@@ -101,7 +105,7 @@ func (b *book) positions(ctx context.Context) ([]faultline.Position, error) {
 
 // coverage of a position's asset at a moment.
 func (c *contents) coverage(p *faultline.Position, at time.Time) faultline.Coverage {
-	f := faultline.CoverageFacts{Position: p, Customer: p.Asset.Customer, Contracts: c.contracts, Terms: faultline.DefaultTerms}
+	f := faultline.CoverageFacts{Position: p, Customer: p.Asset.Customer, Contracts: c.contracts, Terms: c.terms, Statutory: c.statutory}
 	if s := c.site[p.Site]; s != nil {
 		f.Customer, f.Region = cmp.Or(f.Customer, s.Customer), s.Region
 	}

@@ -48,8 +48,9 @@ type Options struct {
 	Publish func(faultline.Event) error
 	// Owner names this process in leases. A process that takes over the work of one that crashed, and
 	// is sure that it is gone, uses the same name and need not wait for LeaseTTL.
-	Owner string
-	Terms []faultline.WarrantyTerm // default faultline.DefaultTerms
+	Owner     string
+	Terms     []faultline.WarrantyTerm // default faultline.DefaultTerms
+	Statutory []faultline.StatutoryTerm
 
 	// Mine, if set, tells whether this process should work on a partition now; others live too. The lease
 	// decides who does.
@@ -167,7 +168,7 @@ func (e *Engine) look(ctx context.Context) error {
 			return err
 		}
 	}
-	next, err := readWorld(ctx, e.Store, set, e.Terms)
+	next, err := readWorld(ctx, e.Store, set, e.Terms, e.Statutory)
 	if err != nil {
 		return err
 	}

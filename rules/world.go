@@ -16,10 +16,11 @@ type world struct {
 	sites     map[string]faultline.Site
 	contracts []faultline.Contract
 	terms     []faultline.WarrantyTerm
+	statutory []faultline.StatutoryTerm
 }
 
-func readWorld(ctx context.Context, s Store, set *Set, terms []faultline.WarrantyTerm) (*world, error) {
-	w := &world{set: set, sites: map[string]faultline.Site{}, terms: terms}
+func readWorld(ctx context.Context, s Store, set *Set, terms []faultline.WarrantyTerm, statutory []faultline.StatutoryTerm) (*world, error) {
+	w := &world{set: set, sites: map[string]faultline.Site{}, terms: terms, statutory: statutory}
 	var err error
 	if w.positions, err = s.Positions(ctx); err != nil {
 		return nil, fmt.Errorf("read positions: %w", err)
@@ -40,7 +41,7 @@ func readWorld(ctx context.Context, s Store, set *Set, terms []faultline.Warrant
 // cover notes on a ticket who pays for it, and the contract that its clocks go by. The customer is the
 // asset's own, or its site's.
 func (w *world) cover(t *faultline.Ticket, p *faultline.Position, at time.Time) {
-	facts := faultline.CoverageFacts{Position: p, Customer: p.Asset.Customer, Region: w.sites[p.Site].Region, Contracts: w.contracts, Terms: w.terms}
+	facts := faultline.CoverageFacts{Position: p, Customer: p.Asset.Customer, Region: w.sites[p.Site].Region, Contracts: w.contracts, Terms: w.terms, Statutory: w.statutory}
 	if facts.Customer == "" {
 		facts.Customer = w.sites[p.Site].Customer
 	}

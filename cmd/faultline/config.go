@@ -42,6 +42,10 @@ type Config struct {
 	Assets []AssetConfig `yaml:"assets"`
 	// Contracts with the customers.
 	Contracts []ContractConfig `yaml:"contracts"`
+	// Calendars say when the desk works: clocks of a contract that names one count only that time.
+	Calendars []CalendarConfig `yaml:"calendars"`
+	// Warranty says how long products are covered.
+	Warranty WarrantyConfig `yaml:"warranty"`
 	// Rules are files of rules and inspection plans beside the shipped ones. One with the id of a
 	// shipped rule replaces it.
 	Rules RulesConfig `yaml:"rules"`
@@ -107,18 +111,12 @@ type AssetConfig struct {
 	Purchased    time.Time `yaml:"purchased"`
 	Delivered    time.Time `yaml:"delivered"`
 	Commissioned time.Time `yaml:"commissioned"`
+	Accepted     time.Time `yaml:"accepted"`
+	Firmware     string    `yaml:"firmware"`
+	// Warranty agreed for this serial number; the product's if left out.
+	Warranty *faultline.WarrantyTerm `yaml:"warranty"`
 	// Labels are what people group assets by, such as line or building; rules may attach to them.
 	Labels map[string]string `yaml:"labels"`
-}
-
-// ContractConfig is a service contract.
-type ContractConfig struct {
-	ID       string    `yaml:"id"`
-	Name     string    `yaml:"name"`
-	Customer string    `yaml:"customer"`
-	Sites    []string  `yaml:"sites"`
-	From     time.Time `yaml:"from"`
-	Until    time.Time `yaml:"until"`
 }
 
 // RulesConfig says which rules apply.
@@ -206,6 +204,7 @@ func (c *Config) positions() []faultline.Position {
 					Serial: a.Serial, Model: a.Model, Manufacturer: a.Manufacturer, Customer: a.Customer,
 					Criticality: faultline.Criticality(a.Criticality), ProductKind: a.ProductKind,
 					Purchased: a.Purchased, Delivered: a.Delivered, Commissioned: a.Commissioned,
+					Accepted: a.Accepted, Firmware: a.Firmware, Warranty: a.Warranty,
 				},
 			})
 		}
@@ -230,14 +229,6 @@ func (c *Config) sites() []faultline.Site {
 			seen[g.Site] = true
 			out = append(out, faultline.Site{ID: g.Site, Name: g.Site})
 		}
-	}
-	return out
-}
-
-func (c *Config) contracts(madeUp bool) []faultline.Contract {
-	out := make([]faultline.Contract, len(c.Contracts))
-	for i, k := range c.Contracts {
-		out[i] = faultline.Contract{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: k.Sites, From: k.From, Until: k.Until, Version: 1, MadeUp: madeUp}
 	}
 	return out
 }

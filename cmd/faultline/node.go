@@ -321,6 +321,11 @@ func (n *node) seed(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, k := range n.cfg.calendars() {
+		if err := n.store.PutCalendar(ctx, k); err != nil {
+			return err
+		}
+	}
 	for _, k := range n.cfg.contracts(n.demo) {
 		if err := n.store.PutContract(ctx, k); err != nil {
 			return err

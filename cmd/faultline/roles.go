@@ -107,7 +107,7 @@ func (n *node) startRules(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleRules)
 	engine, err := rules.New(rules.Options{
 		Source: n.hub, Store: rules.SQL(n.store), Documents: n.store, Set: n.cfg.rules, Publish: n.conn.PublishEvent, Owner: n.owner(), Mine: n.share(ctx, fail, roleRules),
-		Log: n.log, Registry: n.registry,
+		Terms: n.cfg.warranty(), Statutory: n.cfg.Warranty.Statutory, Log: n.log, Registry: n.registry,
 	})
 	if err != nil {
 		return err
@@ -122,8 +122,8 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 	n.api, err = api.New(api.Options{
 		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn,
 		Workshop: &workshop{n.cfg.rules, n.cfg.profiles, n.store, n.influx},
-		Checks:   n.checks,
-		Log:      n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
+		Checks:   n.checks, Terms: n.cfg.warranty(), Statutory: n.cfg.Warranty.Statutory,
+		Log: n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
 	})
 	if err != nil {
 		return err

@@ -34,16 +34,7 @@ func (c *Config) validate(p *document.Problems) (errs []error) {
 	c.validateParts(p)
 	known := c.validateGateways(p)
 	c.validateAssets(p, known)
-	for i, k := range c.Contracts {
-		at := fmt.Sprintf("contracts[%d]", i)
-		check(p, at+".id", faultline.CheckName("contract", k.ID))
-		if k.Customer == "" {
-			p.Add(at+".customer", "is missing: a contract covers a customer's assets")
-		}
-		if !k.From.Before(k.Until) {
-			p.Add(at+".until", "must be after from")
-		}
-	}
+	c.validateDesk(p)
 	if err := p.Err(); err != nil {
 		errs = append([]error{err}, errs...)
 	}
@@ -274,8 +265,13 @@ func (c *Config) validateAssets(p *document.Problems, known map[string][]string)
 				p.Add(at+".labels", "%s", err)
 			}
 		}
-		if a.ProductKind != "" && !slices.ContainsFunc(faultline.DefaultTerms, func(t faultline.WarrantyTerm) bool { return t.ProductKind == a.ProductKind }) {
-			p.Add(at+".product_kind", "%q: use electronics, industrial or consumable", a.ProductKind)
+		if a.ProductKind != "" && !slices.ContainsFunc(c.warranty(), func(t faultline.WarrantyTerm) bool { return t.ProductKind == a.ProductKind }) {
+			p.Add(at+".product_kind", "%q: use one that has a term: electronics, industrial or consumable, or those under warranty.terms", a.ProductKind)
+		}
+		if a.Warranty != nil {
+			for _, problem := range a.Warranty.Check() {
+				p.Add(at+".warranty", "%s", problem)
+			}
 		}
 	}
 }
