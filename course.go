@@ -20,7 +20,7 @@ type Turn struct {
 func (t *Ticket) Note(e TicketEvent) {
 	turn := Turn{At: e.At, Kind: e.Kind, From: e.From, To: e.To}
 	switch e.Kind {
-	case EventMoved, EventPriority, EventResponse, EventSolution, EventDiagnosis:
+	case EventMoved, EventPriority, EventResponse, EventSolution, EventDiagnosis, EventWarning, EventEscalated, EventAcknowledged:
 	case EventPromise:
 		turn.By, turn.Text = e.By, e.Text
 	default:

@@ -280,10 +280,14 @@ const (
 	EventRepeated  = "repeated"
 	EventRecovered = "recovered"
 	EventPriority  = "priority"
-	EventPromise   = "promise"  // the customer was told to expect the solution at To (RFC 3339)
-	EventReceived  = "received" // its beginning was corrected, From one time To another
-	EventContract  = "contract" // its clocks go by another contract, or another version of it: ID@version
-	EventAssigned  = "assigned"
+	EventPromise   = "promise" // the customer was told to expect the solution at To (RFC 3339)
+	EventWarning   = "warning" // a clock, From, has come to To % of its time
+	EventEscalated = "escalated"
+	// EventAcknowledged: a person has seen it; it stops no clock, but escalation.
+	EventAcknowledged = "acknowledged"
+	EventReceived     = "received" // its beginning was corrected, From one time To another
+	EventContract     = "contract" // its clocks go by another contract, or another version of it: ID@version
+	EventAssigned     = "assigned"
 )
 
 // TicketEvent is one line of a ticket's history; append-only.

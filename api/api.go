@@ -5,6 +5,7 @@ package api
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -47,6 +48,7 @@ type Options struct {
 	Log      *slog.Logger         // nil logs nothing
 	Registry *prometheus.Registry // gets the room's metrics; all of it is served at /metrics. nil makes one
 
+	Owner    string // of this process among several: random if left out
 	Version  string
 	Demo     bool           // show what to try next
 	Location *time.Location // of the times on pages; nil is the machine's
@@ -67,6 +69,7 @@ type Server struct {
 	demo     bool
 	location *time.Location
 	now      func() time.Time
+	owner    string // of this process's claims
 
 	listener net.Listener
 	loopback bool
@@ -106,12 +109,15 @@ func New(o Options) (*Server, error) {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
+	if o.Owner == "" {
+		o.Owner = "api-" + rand.Text()
+	}
 	if o.Location == nil {
 		o.Location = time.Local
 	}
 	s := &Server{
 		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, workshop: o.Workshop, backtests: newBacktests(), log: o.Log.With("component", "api"),
-		version: o.Version, demo: o.Demo, location: o.Location, now: time.Now, tls: o.TLS != nil, hosts: o.Hosts,
+		owner: o.Owner, version: o.Version, demo: o.Demo, location: o.Location, now: time.Now, tls: o.TLS != nil, hosts: o.Hosts,
 		origin: http.NewCrossOriginProtection(), logins: newLogins(), throttle: newThrottle(), hashing: make(hashing, hashesAtOnce), decoy: sync.OnceValue(func() string { return secret.Hash(secret.New()) }), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
 		scrape: promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}),
 	}
@@ -194,6 +200,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	defer s.backtests.stop()
 	wg.Go(func() { s.runSeed(background) })
+	wg.Go(func() { s.runWatch(background) })
 	wg.Go(func() {
 		s.subscribe(background, "live", func(ctx context.Context) error {
 			return s.live.SubscribeLive(ctx, s.takeFrame)

@@ -15,6 +15,8 @@ type metrics struct {
 	frames   prometheus.Counter
 
 	auditLeft, auditFailed prometheus.Counter
+
+	watched *prometheus.CounterVec
 }
 
 // newMetrics registers the room's metrics. Routes are those of the tables, so labels are bounded.
@@ -28,7 +30,8 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	}
 	m.auditLeft = prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_audit_left_out_total", Help: "Refused attempts that were not audited because there were too many."})
 	m.auditFailed = prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_audit_failed_total", Help: "Audit entries that could not be written."})
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.refused, m.streams, m.frames, m.auditLeft, m.auditFailed} {
+	m.watched = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "faultline_desk_told_total", Help: "What the desk told by itself about tickets: warnings of clocks, escalations, closings after silence."}, []string{"event"})
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.refused, m.streams, m.frames, m.auditLeft, m.auditFailed, m.watched} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

@@ -18,6 +18,7 @@ type Store interface {
 	tickets
 	losses
 	figures
+	jobs
 	people
 	documents
 	Ping(context.Context) error

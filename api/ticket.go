@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	faultline "github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/internal/chart"
@@ -274,6 +275,15 @@ func (s *Server) acknowledgeTicket(c *call, reason string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	if t.Status.Open() { // it stops escalation
+		_, err := c.store.ChangeTicket(c.Request.Context(), t.ID, 0, func(*faultline.Ticket) ([]faultline.TicketEvent, error) {
+			return []faultline.TicketEvent{{At: c.now, By: c.by, Kind: faultline.EventAcknowledged, Text: strings.TrimSpace(reason)}}, nil
+		})
+		var no *status
+		if err != nil && !(errors.As(err, &no) && no.code == http.StatusForbidden) { // who handles alarms need not be who has the ticket
+			return Result{}, err
+		}
+	}
 	var all Result
 	done := 0
 	for i := range alarms {
@@ -291,7 +301,7 @@ func (s *Server) acknowledgeTicket(c *call, reason string) (Result, error) {
 	}
 	switch {
 	case done == 0:
-		all.Message = "nothing left to acknowledge"
+		all.Message = "acknowledged; no alarm was left to acknowledge"
 	case done > 1 && !all.Pending:
 		all.Message = fmt.Sprintf("%d alarms acknowledged", done)
 	}

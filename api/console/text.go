@@ -57,7 +57,7 @@ var words = map[string]string{
 	"remote":  "Remote help first", "on_site": "Visit on site",
 	"duplicate": "Duplicate of another ticket", "false_alarm": "False alarm", "wont_fix": "Will not be fixed", "withdrawn": "Withdrawn", "quote_declined": "Quote declined",
 	"opened": "Opened", "moved": "Moved", "comment": "Note", "response": "To the customer", "solution_sent": "Solution sent", "diagnosis_sent": "Diagnosis sent",
-	"joined": "Another alarm joined", "repeated": "Repeated", "recovered": "Back to normal", "priority": "Priority", "assigned": "Assigned",
+	"joined": "Another alarm joined", "repeated": "Repeated", "recovered": "Back to normal", "priority": "Priority", "assigned": "Assigned", "promise": "Solution promised", "received": "Time of receipt corrected", "contract": "Contract", "escalated": "Escalated",
 	"none": "No clock", "running": "Running", "overdue": "Overdue", "met": "Met", "missed": "Missed",
 	"planned": "Planned", "due": "Due", "done": "Done", "skipped": "Skipped",
 	"solved": "Solved", "partial": "Partly solved", "not_solved": "Not solved",

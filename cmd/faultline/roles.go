@@ -122,7 +122,7 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 	n.api, err = api.New(api.Options{
 		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn,
 		Workshop: &workshop{n.cfg.rules, n.cfg.profiles, n.store, n.influx},
-		Checks:   n.checks, Terms: n.cfg.warranty(), Statutory: n.cfg.Warranty.Statutory,
+		Checks:   n.checks, Terms: n.cfg.warranty(), Statutory: n.cfg.Warranty.Statutory, Owner: n.owner(),
 		Log: n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
 	})
 	if err != nil {
