@@ -71,6 +71,28 @@ func (t *Ticket) warned(clock, level string, since time.Time) bool {
 	return false
 }
 
+// Unseen tells whether a clock is overdue and nobody has acknowledged that or done anything since it was told.
+func (t *Ticket) Unseen() (unseen bool) {
+	for i := range t.Course {
+		switch e := &t.Course[i]; {
+		case e.Kind == EventWarning && e.To == WarnedDue || e.Kind == EventEscalated:
+			unseen = true
+		case e.seen():
+			unseen = false
+		}
+	}
+	return unseen
+}
+
+// seen tells whether the turn shows that somebody sees to the ticket.
+func (e *Turn) seen() bool {
+	switch e.Kind {
+	case EventAcknowledged, EventMoved, EventResponse, EventSolution, EventDiagnosis, EventPromise:
+		return true
+	}
+	return false
+}
+
 // escalation tells of an overdue clock once more, if nobody has done anything about it since it was told last.
 func (t *Ticket) escalation(clock string, since, now time.Time) (TicketEvent, bool) {
 	var last time.Time
@@ -84,8 +106,8 @@ func (t *Ticket) escalation(clock string, since, now time.Time) (TicketEvent, bo
 			if e.Kind == EventEscalated {
 				level++
 			}
-		case !last.IsZero() && (e.Kind == EventAcknowledged || e.Kind == EventMoved || e.Kind == EventResponse || e.Kind == EventSolution || e.Kind == EventDiagnosis || e.Kind == EventPromise):
-			return TicketEvent{}, false // somebody has seen it
+		case !last.IsZero() && e.seen():
+			return TicketEvent{}, false
 		}
 	}
 	every := EscalateOther

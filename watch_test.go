@@ -22,14 +22,22 @@ func TestWatch(t *testing.T) {
 		}
 		return strings.Join(told, "; ")
 	}
-	do := func(k *Ticket, at time.Duration, kind string) { k.Note(TicketEvent{At: t0.Add(at), By: "anna", Kind: kind}) }
+	do := func(k *Ticket, at time.Duration, kind string) {
+		k.Note(TicketEvent{At: t0.Add(at), By: "anna", Kind: kind})
+	}
 	min := time.Minute
 
 	urgent := Ticket{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: t0}
 	if got, want := look(&urgent, 0, 92*min), "45m0s warning response 75; 1h1m0s warning response 100; 1h16m0s escalated response 1; 1h31m0s escalated response 2"; got != want {
 		t.Errorf("P1 nobody sees to:\n got %s\nwant %s", got, want)
 	}
+	if !urgent.Unseen() {
+		t.Error("nobody has seen it, but it counts as seen")
+	}
 	do(&urgent, 93*min, EventAcknowledged)
+	if urgent.Unseen() {
+		t.Error("acknowledged, but unseen")
+	}
 	if got := look(&urgent, 94*min, 300*min); got != "" {
 		t.Errorf("acknowledged, but told: %s", got)
 	}

@@ -275,7 +275,7 @@ func (s *Server) acknowledgeTicket(c *call, reason string) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	if t.Status.Open() { // it stops escalation
+	if t.Unseen() { // it stops escalation
 		_, err := c.store.ChangeTicket(c.Request.Context(), t.ID, 0, func(*faultline.Ticket) ([]faultline.TicketEvent, error) {
 			return []faultline.TicketEvent{{At: c.now, By: c.by, Kind: faultline.EventAcknowledged, Text: strings.TrimSpace(reason)}}, nil
 		})
