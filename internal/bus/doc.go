@@ -3,14 +3,15 @@
 //
 // # What a crash at each point leaves
 //
-// A publisher gathers frames, gives them their sequences and commits them as one atomic batch. All
-// messages of a gateway are written by one writer, which first stores a claim ("w.…"). Every later
+// A publisher gathers frames, gives them their sequences and commits them as one atomic batch, or up to four of
+// them one after the other. All messages of a gateway are written by one writer, which first stores a claim ("w.…"). Every later
 // write names that claim and is refused by the server once a newer claim exists; so a claim is both a
 // fence against an older writer and a barrier: whatever was on its way is stored before it or never.
 //
 //   - Before the batch is sent: nothing is stored; Publish has not returned; the sequences are given
 //     to other frames by the next publisher.
 //   - While the batch is sent: the server drops an incomplete batch. As above.
+//   - Between two of a few that are stored in turn: those before are stored, those after are not. As below.
 //   - After the server stored it, before the acknowledgement arrived: the frames are stored, Publish
 //     has not returned. The living publisher claims again, reads the last stored sequence and sends only
 //     what follows it; a restarted one does the same and goes on after it. Nothing is doubled, no

@@ -151,6 +151,53 @@ func TestFullHubRefuses(t *testing.T) {
 	}
 }
 
+// TestFullInTheMiddleOfFew: of a few frames that are stored in turn the hub has room for the first. When it has room
+// again, long after it has forgotten their message ids, each is stored once.
+func TestFullInTheMiddleOfFew(t *testing.T) {
+	s := startServer(t, ServerConfig{Dir: t.TempDir()})
+	h := openHub(t, connectTo(t, s), HubConfig{MaxBytes: 20 << 10, Duplicates: 100 * time.Millisecond})
+	p := openPublisher(t, hubPublisher(h))
+	rec := func(seq uint64, bytes int) record {
+		id := formatID(faultline.FrameID{Gateway: "gw1", Epoch: p.epoch, Sequence: seq})
+		return record{subject: p.w.subj.frames + ".P-101", header: []string{headerID, id}, data: make([]byte, bytes), seq: seq}
+	}
+	if err := p.w.store(t.Context(), p.epoch, []record{rec(1, 12<<10)}); err != nil {
+		t.Fatal(err)
+	}
+	stored := make(chan error, 1)
+	go func() { stored <- p.w.store(t.Context(), p.epoch, []record{rec(2, 100), rec(3, 12<<10), rec(4, 100)}) }()
+	for p.Stats().State != "full" {
+		select {
+		case err := <-stored:
+			t.Fatalf("the hub takes everything: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	select { // its memory of ids is over
+	case err := <-stored:
+		t.Fatal(err)
+	case <-time.After(300 * time.Millisecond):
+	}
+	ms := consume(t, h, 0, faultline.Place{}, 2)
+	if ms[1].ID.Sequence != 2 {
+		t.Fatalf("the last stored one is %+v", ms[1].ID)
+	}
+	if err := h.Trim(t.Context(), 0, ms[0].Place.Sequence); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-stored; err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range consume(t, h, 0, ms[0].Place, 3) {
+		if m.ID.Sequence != uint64(2+i) {
+			t.Errorf("frame %d in the place of %d", m.ID.Sequence, 2+i)
+		}
+	}
+	if st, err := h.State(t.Context(), 0); err != nil || st.Messages > 3+20 { // and claims
+		t.Fatalf("%+v, %v", st, err)
+	}
+}
+
 func TestPublishRefused(t *testing.T) {
 	s := startServer(t, ServerConfig{Dir: t.TempDir()})
 	h := openHub(t, connectTo(t, s), HubConfig{})
