@@ -250,7 +250,7 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 func middleRatio(pairs []float64) float64 {
 	var ratios []float64
 	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i] > 0 {
+		if pairs[i] > 0 && pairs[i+1] > 0 { // 0: no poll came
 			ratios = append(ratios, pairs[i+1]/pairs[i])
 		}
 	}

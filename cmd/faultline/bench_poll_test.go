@@ -34,12 +34,12 @@ func TestBenchPollKeys(t *testing.T) {
 	if err := json.Unmarshal(b, &got); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"blocks", "commits", "compare_dead", "connections", "cpu_s", "cpu_s_per_million_points", "dead", "devices", "latency_s", "lateness_max_s", "lateness_p50_s",
+	want := []string{"alloc_bytes_per_poll", "blocks", "commits", "compare_dead", "connections", "cpu_s", "cpu_s_per_million_points", "dead", "devices", "gc_cycles", "latency_s", "lateness_max_s", "lateness_p50_s",
 		"lateness_p99_s", "memory_peak_mb", "missed_polls", "period_s", "points", "points_per_s", "polls", "requests", "seconds_s", "stored_points", "stream_bytes", "values"}
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
 		t.Errorf("%v", keys)
 	}
-	want = []string{"dead", "p99_ratio", "p99_s", "windows", "with", "without"}
+	want = []string{"costs", "dead", "p99_ratio", "p99_s", "windows", "with", "without"}
 	if keys := slices.Sorted(maps.Keys(got["compare_dead"].(map[string]any))); !slices.Equal(keys, want) {
 		t.Errorf("%v", keys)
 	}
@@ -48,7 +48,7 @@ func TestBenchPollKeys(t *testing.T) {
 func TestBenchPollComparesDead(t *testing.T) {
 	t.Setenv("FAULTLINE_TEST_AS_PROGRAM", "1") // for the equipment's process
 	var out, errOut bytes.Buffer
-	if err := dispatch(t.Context(), []string{"bench", "poll", "-devices", "10", "-values", "4", "-compare-dead", "30%", "-period", "50ms", "-for", "1s", "-json"}, &out, &errOut); err != nil {
+	if err := dispatch(t.Context(), []string{"bench", "poll", "-devices", "10", "-values", "4", "-compare-dead", "30%", "-period", "100ms", "-for", "3s", "-json"}, &out, &errOut); err != nil {
 		t.Fatal(err, errOut.String())
 	}
 	var r pollResult
