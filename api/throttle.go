@@ -109,13 +109,3 @@ func (h hashing) verify(ctx context.Context, password, hashed string) (bool, err
 	}
 	return secret.Verify(password, hashed)
 }
-
-func (h hashing) hash(ctx context.Context, password string) (string, error) {
-	select {
-	case h <- struct{}{}:
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-	defer func() { <-h }()
-	return secret.Hash(password), nil
-}

@@ -159,7 +159,7 @@ func (c *calendar) CountStale(context.Context, time.Time) (int, error) {
 	return len(c.hours), nil
 }
 
-func (c *calendar) left() int { n, _ := c.CountStale(nil, time.Time{}); return n }
+func (c *calendar) left() int { n, _ := c.CountStale(context.Background(), time.Time{}); return n }
 
 func TestCondenser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
