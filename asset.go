@@ -15,6 +15,8 @@ type Gateway struct {
 	ID       string    `json:"id"`
 	Site     string    `json:"site"`
 	LastSeen time.Time `json:"last_seen"`
+	// State is what it said of itself last; nil for one that has said nothing, such as one in the hub's process.
+	State *GatewayState `json:"state,omitempty"`
 }
 
 // Criticality of an asset to its plant.

@@ -3,6 +3,7 @@ package ingest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -68,7 +69,8 @@ type flusher struct {
 	shownAt  time.Time
 	storedAt time.Time // of the last message
 	entries  map[epochKey]*entry
-	touched  map[string]time.Time // site/gateway → StoredAt of the last note
+	states   map[string]*faultline.GatewayState // site/gateway → what it said last
+	touched  map[string]time.Time               // site/gateway → StoredAt of the last note
 	clean    lines
 	apart    lines   // of suspects
 	late     []lines // by tier: readings that have expired
@@ -82,7 +84,7 @@ func newFlusher(p *partition, lease Lease, from faultline.Place) *flusher {
 	now := time.Now()
 	return &flusher{
 		p: p, lease: lease, place: from, saved: from, savedAt: now, shownAt: now,
-		entries: map[epochKey]*entry{}, touched: map[string]time.Time{}, suspects: map[string]struct{}{},
+		entries: map[epochKey]*entry{}, touched: map[string]time.Time{}, states: map[string]*faultline.GatewayState{}, suspects: map[string]struct{}{},
 		late: make([]lines, len(p.cfg.Tiers)), lateDead: map[*faultline.Message]bool{}, stale: newStale(),
 	}
 }
@@ -241,6 +243,7 @@ func (f *flusher) heartbeat(ctx context.Context, m *faultline.Message) error {
 	if checkGateway(m) != nil {
 		return nil // nobody to account for
 	}
+	f.told(m)
 	f.touch(m)
 	if checkID(m) != nil {
 		return nil // a gateway that has stored nothing yet
@@ -292,7 +295,20 @@ func (f *flusher) touch(m *faultline.Message) {
 		return
 	}
 	f.touched[key] = m.StoredAt
-	f.effects.Gateways = append(f.effects.Gateways, faultline.Gateway{ID: m.ID.Gateway, Site: m.Site, LastSeen: m.StoredAt})
+	f.effects.Gateways = append(f.effects.Gateways, faultline.Gateway{ID: m.ID.Gateway, Site: m.Site, LastSeen: m.StoredAt, State: f.states[key]})
+}
+
+// told notes what a gateway says of itself; that its configuration is another is shown at once.
+func (f *flusher) told(m *faultline.Message) {
+	var s faultline.GatewayState
+	if len(m.State) == 0 || json.Unmarshal(m.State, &s) != nil { // rules count what cannot be read
+		return
+	}
+	key := m.Site + "/" + m.ID.Gateway
+	if was := f.states[key]; was == nil || was.Config != s.Config || was.Refused != s.Refused || was.Why != s.Why {
+		delete(f.touched, key)
+	}
+	f.states[key] = &s
 }
 
 func (f *flusher) dead(e *entry, m *faultline.Message, why error) {

@@ -55,6 +55,7 @@ type Config struct {
 	Metrics MetricsConfig `yaml:"metrics"`
 
 	file     string
+	text     []byte // of the file; nil of a configuration that a program made
 	profiles *profile.Set
 	rules    *rules.Set
 }
@@ -139,7 +140,7 @@ type MetricsConfig struct {
 func Default() Config {
 	return Config{
 		Data:   "faultline-data",
-		Edge:   EdgeConfig{MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour},
+		Edge:   EdgeConfig{MaxBytes: 1 << 30, MaxAge: 7 * 24 * time.Hour, Pull: true, PullEvery: 5 * time.Second, Trial: 2 * time.Minute},
 		Influx: InfluxConfig{Database: "faultline", Retention: 90 * 24 * time.Hour, Minutes: 365 * 24 * time.Hour, Hours: 5 * 365 * 24 * time.Hour},
 		API:    APIConfig{Listen: "127.0.0.1:8080"},
 	}
@@ -153,7 +154,7 @@ func LoadConfig(file string) (*Config, error) {
 		return nil, fmt.Errorf("read the configuration: %w", err)
 	}
 	c := Default()
-	c.file = file
+	c.file, c.text = file, data
 	doc, _ := document.Decode(file, data, &c)
 	errs := c.validate(doc.Problems())
 	if err := errors.Join(errs...); err != nil {

@@ -13,6 +13,10 @@ import (
 type EdgeConfig struct {
 	MaxBytes Size          `yaml:"max_bytes"` // then the oldest frames are dropped, and counted
 	MaxAge   time.Duration `yaml:"max_age"`   // the same; frames that the hub has are kept as long
+	// Pull says that the hub's version of a gateway's entry and profiles counts, once it has one; else this file's.
+	Pull      bool          `yaml:"pull"`
+	PullEvery time.Duration `yaml:"pull_every"` // between looks at the hub's version
+	Trial     time.Duration `yaml:"trial"`      // until equipment that answered before must answer under a new version
 }
 
 // UplinkConfig is how a gateway of a site sends to the hub.
@@ -38,6 +42,12 @@ func (c *Config) validateEdge(p *document.Problems) {
 	}
 	if c.Edge.MaxAge < time.Hour {
 		p.Add("edge.max_age", "%s is too short: at least 1h", c.Edge.MaxAge)
+	}
+	if d := c.Edge.PullEvery; d < 100*time.Millisecond || d > time.Hour {
+		p.Add("edge.pull_every", "%s: use 100ms to 1h", d)
+	}
+	if d := c.Edge.Trial; d < time.Second || d > time.Hour {
+		p.Add("edge.trial", "%s: use 1s to 1h", d)
 	}
 	if r := c.Uplink.MaxRate; r != 0 && r < slowestRate {
 		p.Add("uplink.max_rate", "%d bytes a second are too few: at least 8kB/s", r)

@@ -14,45 +14,45 @@ import (
 )
 
 // startEdge opens the stream in which a gateway of a site keeps its frames until the hub has them, and
-// starts what forwards them; live passes newest frames on. Reading equipment never waits for the hub.
-func (n *node) startEdge(ctx context.Context, g gateway.Config, forward func(what string, f func(context.Context) error)) (w *bus.Publisher, live func(faultline.Frame), err error) {
+// starts what forwards them. Reading equipment never waits for the hub.
+func (n *node) startEdge(ctx context.Context, g gateway.Config, tell func(*faultline.GatewayState), forward func(what string, f func(context.Context) error)) (r gatewayRun, err error) {
 	srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(n.cfg.dataDir(), "edge-"+g.ID), Name: g.ID, MaxStore: unlimited, Log: n.log})
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	n.watch("edge stream of "+g.ID, srv)
 	conn, err := srv.Connect(g.ID)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	n.onClose(func() error { conn.Close(); return nil })
 	edge, err := conn.OpenEdge(ctx, bus.EdgeConfig{Site: g.Site, Gateway: g.ID, MaxBytes: int64(n.cfg.Edge.MaxBytes), MaxAge: n.cfg.Edge.MaxAge, CommitInterval: 100 * time.Millisecond})
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	writer, err := edge.Publisher(ctx)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	options, err := n.uplinkOptions(g, edge)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	up, err := uplink.New(options)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	forward("uplink of "+g.ID, up.Run)
-	buffer, err := n.watchBuffer(g, edge)
+	buffer, err := n.watchBuffer(g, edge, tell)
 	if err != nil {
-		return nil, nil, err
+		return r, err
 	}
 	forward("buffer of "+g.ID, buffer.Run)
-	return writer, up.PublishLive, nil
+	return gatewayRun{own: g, writer: writer, live: up.PublishLive, read: up.Config}, nil
 }
 
 // watchBuffer warns before the edge's limits drop what the hub does not have.
-func (n *node) watchBuffer(g gateway.Config, edge *bus.Edge) (*uplink.Buffer, error) {
+func (n *node) watchBuffer(g gateway.Config, edge *bus.Edge, tell func(*faultline.GatewayState)) (*uplink.Buffer, error) {
 	dir := n.cfg.dataDir()
 	free := func() int64 {
 		if room, known := freeDisk(dir); known {
@@ -72,7 +72,7 @@ func (n *node) watchBuffer(g gateway.Config, edge *bus.Edge) (*uplink.Buffer, er
 		return nil, err
 	}
 	n.buffers = append(n.buffers, b)
-	edge.TellState(func() *faultline.GatewayState { s := b.State(); return &s })
+	edge.TellState(func() *faultline.GatewayState { s := b.State(); tell(&s); return &s })
 	return b, nil
 }
 

@@ -97,5 +97,6 @@ const shareTTL = 5 * time.Second
 func (n *node) startHub(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, "hub")
 	s.run(sctx, fail, "hub", n.hub.Run)
+	s.run(sctx, fail, "gateways' configurations", n.putConfigs)
 	return nil
 }

@@ -311,28 +311,36 @@ func (n *node) openInflux(ctx context.Context) error {
 
 // seed puts what the configuration says about sites, positions and contracts into the store.
 func (n *node) seed(ctx context.Context) error {
-	for _, s := range n.cfg.sites() {
+	if err := n.putRegistry(ctx, n.cfg); err != nil {
+		return err
+	}
+	for _, p := range n.cfg.rules.Plans() {
+		if err := n.store.PutPlan(ctx, p); err != nil {
+			return err
+		}
+	}
+	return n.seedGateways(ctx)
+}
+
+// putRegistry puts what a configuration says about sites, positions and contracts into the store.
+func (n *node) putRegistry(ctx context.Context, cfg *Config) error {
+	for _, s := range cfg.sites() {
 		if err := n.store.PutSite(ctx, s); err != nil {
 			return err
 		}
 	}
-	for _, p := range n.cfg.positions() {
+	for _, p := range cfg.positions() {
 		if err := n.store.PutPosition(ctx, p); err != nil {
 			return err
 		}
 	}
-	for _, k := range n.cfg.calendars() {
+	for _, k := range cfg.calendars() {
 		if err := n.store.PutCalendar(ctx, k); err != nil {
 			return err
 		}
 	}
-	for _, k := range n.cfg.contracts(n.demo) {
+	for _, k := range cfg.contracts(n.demo) {
 		if err := n.store.PutContract(ctx, k); err != nil {
-			return err
-		}
-	}
-	for _, p := range n.cfg.rules.Plans() {
-		if err := n.store.PutPlan(ctx, p); err != nil {
 			return err
 		}
 	}

@@ -13,12 +13,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/api"
-	"github.com/faultline-iot/faultline/gateway"
+	"github.com/faultline-iot/faultline/gateway/provision"
 	"github.com/faultline-iot/faultline/ingest"
 	"github.com/faultline-iot/faultline/internal/bus"
 	"github.com/faultline-iot/faultline/rules"
@@ -54,30 +53,40 @@ const recentFrames = 2000
 func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 	poll, pollCtx := n.begin(ctx, roleGateway) // ends before forwarding does
 	forward, forwardCtx := n.begin(ctx, "uplink")
+	var starts []func()
 	for _, g := range n.localGateways() {
-		var writer *bus.Publisher
 		var err error
-		live := func(f faultline.Frame) { _ = n.conn.PublishLive(f) } // not stored: the next one comes within a second
+		var keeper *provision.Keeper
+		tell := func(s *faultline.GatewayState) {
+			if keeper != nil {
+				keeper.Tell(s)
+			}
+		}
+		run := gatewayRun{own: g}
 		if n.hub != nil {
-			writer, err = n.hub.Publisher(ctx, g.Site, g.ID)
+			run.writer, err = n.hub.Publisher(ctx, g.Site, g.ID)
+			run.live = func(f faultline.Frame) { _ = n.conn.PublishLive(f) } // not stored: the next one comes within a second
+			run.read = func(ctx context.Context) (bus.GatewayConfig, error) { return n.conn.Config(ctx, g.Site, g.ID) }
 		} else {
-			writer, live, err = n.startEdge(ctx, g, func(what string, f func(context.Context) error) { forward.run(forwardCtx, fail, what, f) })
+			run, err = n.startEdge(ctx, g, tell, func(what string, f func(context.Context) error) {
+				starts = append(starts, func() { forward.run(forwardCtx, fail, what, f) })
+			})
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", g.ID, err)
 		}
-		n.writers = append(n.writers, writer)
-		gw, err := gateway.New(gateway.Options{
-			Config: g, Profiles: n.cfg.profiles, Sink: countingSink{writer, &n.samples}, Version: buildVersion(),
-			Live: live, ClockError: testClock(),
-			Recent:   func(ctx context.Context) ([]faultline.Frame, error) { return writer.Recent(ctx, recentFrames) },
-			Log:      n.log,
-			Registry: prometheus.WrapRegistererWith(prometheus.Labels{"gateway": g.ID}, n.registry),
-		})
-		if err != nil {
+		n.writers = append(n.writers, run.writer)
+		if keeper, err = n.keepGateway(ctx, run); err != nil {
 			return fmt.Errorf("%s: %w", g.ID, err)
 		}
-		poll.run(pollCtx, fail, "gateway "+g.ID, gw.Run)
+		if n.hub != nil {
+			run.writer.TellState(func() *faultline.GatewayState { var s faultline.GatewayState; tell(&s); return &s })
+		}
+		for _, start := range starts { // what they tell is known now
+			start()
+		}
+		starts = starts[:0]
+		poll.run(pollCtx, fail, "gateway "+g.ID, keeper.Run)
 	}
 	return nil
 }

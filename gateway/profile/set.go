@@ -52,14 +52,16 @@ func Library() (*Set, error) {
 	return s, errors.Join(append(errs, s.addAll(drafts)...)...)
 }
 
+// Written is a profile as YAML; File is named in errors.
+type Written struct {
+	File string
+	Data []byte
+}
+
 // Load adds the profiles in files to the library; one with the name of a library profile replaces it.
 // A profile may extend one of the library or of another file.
 func Load(files ...string) (*Set, error) {
-	s, err := Library()
-	if err != nil {
-		return nil, err
-	}
-	var drafts []*draft
+	var texts []Written
 	var errs []error
 	for _, file := range files {
 		data, err := os.ReadFile(file)
@@ -67,7 +69,22 @@ func Load(files ...string) (*Set, error) {
 			errs = append(errs, fmt.Errorf("read profile: %w", err))
 			continue
 		}
-		d, err := decodeDraft(file, data)
+		texts = append(texts, Written{file, data})
+	}
+	s, err := LoadTexts(texts...)
+	return s, errors.Join(append(errs, err)...)
+}
+
+// LoadTexts does what Load does with profiles that are no files.
+func LoadTexts(texts ...Written) (*Set, error) {
+	s, err := Library()
+	if err != nil {
+		return nil, err
+	}
+	var drafts []*draft
+	var errs []error
+	for _, t := range texts {
+		d, err := decodeDraft(t.File, t.Data)
 		if err != nil {
 			errs = append(errs, err)
 			continue

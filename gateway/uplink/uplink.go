@@ -77,6 +77,17 @@ func (u *Uplink) PublishLive(f faultline.Frame) {
 	}
 }
 
+// Config reads the configuration that the hub has for the gateway; it fails while there is no connection.
+func (u *Uplink) Config(ctx context.Context) (bus.GatewayConfig, error) {
+	u.mu.Lock()
+	hub := u.hub
+	u.mu.Unlock()
+	if hub == nil {
+		return bus.GatewayConfig{}, errors.New("no connection to the hub")
+	}
+	return hub.Config(ctx, u.o.Site, u.o.Gateway)
+}
+
 // Run connects and forwards until ctx ends, and tries again for ever; then it returns nil.
 func (u *Uplink) Run(ctx context.Context) error {
 	var measuring sync.WaitGroup

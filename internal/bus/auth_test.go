@@ -131,6 +131,23 @@ func TestGatewayMayUseItsOwnOnly(t *testing.T) {
 				return len(live) > 0
 			})
 
+			// Its configuration is there for it to read.
+			if _, err := c.Config(t.Context(), "plant-3", "gw1"); !errors.Is(err, faultline.ErrNotFound) {
+				t.Errorf("without any configuration: %v", err)
+			}
+			for version := 1; version <= 2; version++ {
+				want := GatewayConfig{Version: version, Body: "gateways: []"}
+				if err := w.hub.PutConfig(t.Context(), "plant-3", "gw1", want); err != nil {
+					t.Fatal(err)
+				}
+				if got, err := c.Config(t.Context(), "plant-3", "gw1"); err != nil || got != want {
+					t.Errorf("%+v (%v), want %+v", got, err, want)
+				}
+			}
+			if refused.Load() != 0 {
+				t.Fatalf("%d refusals of what it needs", refused.Load())
+			}
+
 			// Requests that are its own reach it, and its answers the asker.
 			sub, err := c.nc.Subscribe("w.plant-3.gw1", func(m *nats.Msg) { _ = m.Respond([]byte("done")) })
 			if err != nil {

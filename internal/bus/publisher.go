@@ -51,7 +51,8 @@ type Publisher struct {
 	queue  []*waiting
 	last   uint64 // of the frames committed or on their way
 	stats  PublisherStats
-	err    error // why the publisher has ended
+	err    error                          // why the publisher has ended
+	state  func() *faultline.GatewayState // goes with heartbeats; may be nil
 	closed bool
 	gaveUp int
 }
@@ -172,10 +173,29 @@ func (p *Publisher) Heartbeat(ctx context.Context, h faultline.Heartbeat) error 
 	if err != nil {
 		return fmt.Errorf("publish heartbeat of %s/%s: %w", h.Site, h.Gateway, err)
 	}
-	if err := p.put(ctx, &waiting{rec: record{subject: p.w.subj.heartbeats, header: []string{headerLast, ""}, data: data}}); err != nil {
+	p.mu.Lock()
+	state := p.state
+	p.mu.Unlock()
+	header := []string{headerLast, ""}
+	if state != nil {
+		told, err := json.Marshal(state())
+		if err != nil {
+			return fmt.Errorf("publish heartbeat of %s/%s: %w", h.Site, h.Gateway, err)
+		}
+		header = append(header, headerState, string(told))
+	}
+	if err := p.put(ctx, &waiting{rec: record{subject: p.w.subj.heartbeats, header: header, data: data}}); err != nil {
 		return fmt.Errorf("publish heartbeat of %s/%s: %w", h.Site, h.Gateway, err)
 	}
 	return nil
+}
+
+// TellState has the gateway's state go with heartbeats, for a gateway that writes into the hub itself; with an
+// edge stream between them Edge.TellState does, as of when they are forwarded. state must not block.
+func (p *Publisher) TellState(state func() *faultline.GatewayState) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state = state
 }
 
 // put queues w and waits for its commit.
