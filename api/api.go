@@ -42,6 +42,9 @@ type Options struct {
 	// Terms of warranty by product kind, and what regions set as a minimum; nil: the plan's, and none.
 	Terms     []faultline.WarrantyTerm
 	Statutory []faultline.StatutoryTerm
+	// Replay writes dead letters again and forgets those that are taken: it gives the ids of these, and
+	// why others are refused still. nil: not here.
+	Replay func(context.Context, []faultline.DeadLetter) (written []int64, refused map[int64]string, err error)
 	// Checks are further parts that /readyz asks, by name, such as "bus" or "ingest".
 	Checks map[string]func(context.Context) error
 
@@ -61,6 +64,7 @@ type Server struct {
 	commands Commands
 	live     Live
 	workshop Workshop
+	replay   func(context.Context, []faultline.DeadLetter) ([]int64, map[int64]string, error)
 	checks   map[string]func(context.Context) error
 	log      *slog.Logger
 	metrics  *metrics
@@ -116,7 +120,7 @@ func New(o Options) (*Server, error) {
 		o.Location = time.Local
 	}
 	s := &Server{
-		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, workshop: o.Workshop, backtests: newBacktests(), log: o.Log.With("component", "api"),
+		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, replay: o.Replay, workshop: o.Workshop, backtests: newBacktests(), log: o.Log.With("component", "api"),
 		owner: o.Owner, version: o.Version, demo: o.Demo, location: o.Location, now: time.Now, tls: o.TLS != nil, hosts: o.Hosts,
 		origin: http.NewCrossOriginProtection(), logins: newLogins(), throttle: newThrottle(), hashing: make(hashing, hashesAtOnce), decoy: sync.OnceValue(func() string { return secret.Hash(secret.New()) }), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
 		scrape: promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}),

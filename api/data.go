@@ -99,18 +99,6 @@ func (s *Server) ledger(c *call) (Ledger, error) {
 
 func (s *Server) getLedger(c *call) (any, error) { return s.ledger(c) }
 
-func (s *Server) listDeadLetters(c *call) (any, error) {
-	limit, offset, err := c.paging()
-	if err != nil {
-		return nil, err
-	}
-	rows, total, err := c.store.DeadLetters(c.Request.Context(), limit, offset)
-	if err != nil {
-		return nil, err
-	}
-	return cut(rows, total, limit, offset), nil
-}
-
 func (s *Server) getOpenAPI(*call) (any, error) { return s.document, nil }
 
 func (s *Server) getHealth(*call) (any, error) {

@@ -242,7 +242,7 @@ func TestHostileText(t *testing.T) {
 	f.bus.result = faultline.CommandResult{OK: true, Message: hostile}
 	done := f.form("/assets/s/P/test-alarm", url.Values{"reason": {hostile}}.Encode())
 	answers["notice"] = f.get(done.header.Get("Location"))
-	for _, path := range []string{"/", "/assets", "/assets?text=" + url.QueryEscape(hostile), "/assets/s/P", "/alarms?all=1", "/tickets?show=all&text=" + url.QueryEscape(hostile), "/tickets?show=all", page, "/inspections", "/data", "/contracts", "/api", "/" + url.PathEscape(hostile), page[:9] + url.PathEscape(hostile)} {
+	for _, path := range []string{"/", "/assets", "/assets?text=" + url.QueryEscape(hostile), "/assets/s/P", "/alarms?all=1", "/tickets?show=all&text=" + url.QueryEscape(hostile), "/tickets?show=all", page, "/inspections", "/data", "/data/dead-letters", "/contracts", "/api", "/" + url.PathEscape(hostile), page[:9] + url.PathEscape(hostile)} {
 		answers[path] = f.get(path)
 	}
 	shown := 0
@@ -270,7 +270,7 @@ func TestHostileText(t *testing.T) {
 func TestPagesAreSelfContained(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Demo = true })
 	f.populate(t)
-	for _, path := range []string{"/", "/assets", "/assets/plant-3/P-101", "/alarms?all=1", "/tickets?show=all", "/tickets/T-000001", "/tickets/T-000002", "/tickets/T-000003", "/inspections", "/data", "/contracts", "/api", "/login?token=x", "/nothing"} {
+	for _, path := range []string{"/", "/assets", "/assets/plant-3/P-101", "/alarms?all=1", "/tickets?show=all", "/tickets/T-000001", "/tickets/T-000002", "/tickets/T-000003", "/inspections", "/data", "/data/dead-letters", "/contracts", "/api", "/login?token=x", "/nothing"} {
 		body := f.get(path).body
 		for _, bad := range []string{" style=", "<style", " onclick", " onload", "<script>", "javascript:", `src="http`, `href="http`, "url(http", "<no value>", "%!"} {
 			if strings.Contains(body, bad) {

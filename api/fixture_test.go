@@ -159,7 +159,7 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	f := &fixture{store: s, series: &fakeSeries{}, bus: newFakeBus(), registry: prometheus.NewRegistry()}
-	o := Options{Store: s, Series: f.series, Commands: f.bus, Live: f.bus, Registry: f.registry, Version: "test", Location: time.UTC}
+	o := Options{Store: s, Replay: f.replayed, Series: f.series, Commands: f.bus, Live: f.bus, Registry: f.registry, Version: "test", Location: time.UTC}
 	for _, c := range change {
 		c(&o)
 	}
@@ -169,6 +169,20 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	t.Cleanup(func() { _ = f.Close() })
 	f.now = func() time.Time { return noon }
 	return f
+}
+
+// replayed takes letters with an even sequence, and refuses the others.
+func (f *fixture) replayed(ctx context.Context, letters []faultline.DeadLetter) (written []int64, refused map[int64]string, err error) {
+	refused = map[int64]string{}
+	for _, d := range letters {
+		if d.Sequence%2 != 0 {
+			refused[d.ID] = d.Reason
+			continue
+		}
+		written = append(written, d.ID)
+	}
+	_, err = f.store.ForgetDeadLetters(ctx, written...)
+	return written, refused, err
 }
 
 // answered is an answer of the server.

@@ -75,13 +75,12 @@ func (s *Server) dataPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := offset(c)
-	letters, total, err := c.store.DeadLetters(ctx, pageRows, at)
+	letters, total, err := c.store.FindDeadLetters(ctx, store.DeadLetterFilter{Limit: newestLetters})
 	if err != nil {
 		return nil, err
 	}
 	m := s.rows(c, &b)
-	v := console.Data{Facts: ledgerTiles(&ledger.Total), Pager: pager(c, total, pageRows, at, "dead letters")}
+	v := console.Data{Facts: ledgerTiles(&ledger.Total), AllLetters: total}
 	for i := range gateways {
 		g := &gateways[i]
 		row := console.GatewayRow{ID: g.ID, Site: b.siteName(g.Site), Seen: m.At(g.LastSeen), State: heardPill(g)}
@@ -95,12 +94,8 @@ func (s *Server) dataPage(c *call) (any, error) {
 	for i := range ledger.Rows {
 		v.Ledger = append(v.Ledger, m.ledger(&ledger.Rows[i]))
 	}
-	for _, d := range letters {
-		line := d.Line
-		if len(line) > 400 {
-			line = strings.ToValidUTF8(line[:400], "") + "…"
-		}
-		v.Letters = append(v.Letters, console.LetterRow{At: m.At(d.At), Gateway: d.Gateway, Reason: d.Reason, Line: line, Sequence: d.Sequence})
+	for i := range letters {
+		v.Letters = append(v.Letters, m.letter(&letters[i]))
 	}
 	return framed{shell: s.shell(c, "data", "Data", "", 3*valuesEach), view: v}, nil
 }

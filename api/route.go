@@ -130,7 +130,11 @@ func (s *Server) apiRoutes() []route {
 			param{name: "from", about: "beginning; one hour before to unless given", kind: "date-time"}, param{name: "to", about: "end; now unless given", kind: "date-time"}),
 		get("/gateways", tagData, "Gateways and when they were last heard", Page[Gateway]{}, s.listGateways),
 		get("/ledger", tagData, "Loss ledger: what became of every frame of every gateway", Ledger{}, s.getLedger),
-		get("/dead-letters", tagData, "Lines that could not be stored, with their reason", Page[faultline.DeadLetter]{}, s.listDeadLetters, limitParam, offsetParam),
+		get("/dead-letters", tagData, "Lines that could not be stored, with their reason, the newest first", Page[faultline.DeadLetter]{}, s.listDeadLetters,
+			siteParam, param{name: "gateway", about: "only this gateway's"}, param{name: "group", about: "only of this group"}, limitParam, offsetParam),
+		get("/dead-letters/groups", tagData, "Dead letters by series and reason, with how many there were, the newest first", DeadGroups{}, s.listDeadGroups, limitParam),
+		by(engineer, post("/dead-letters/replay", tagData, "Write dead letters again, after what was wrong was mended; those that are taken are forgotten", DeadChoice{}, Replayed{}, s.postReplay)),
+		by(engineer, post("/dead-letters/drop", tagData, "Forget dead letters", DeadChoice{}, Dropped{}, s.postDrop)),
 
 		{method: http.MethodGet, path: base + "/events", tag: tagLive, role: customer, media: mediaEvents, slow: true, handle: s.streamEvents,
 			summary: "Server-sent events: change (something to look at again), values (positions with new values), resync (some were left out)",

@@ -23,6 +23,8 @@ var bodies = map[string]string{
 	"/move":           `{"to":"triaged","text":"remote first"}`,
 	"/tickets":        `{"site":"plant-3","position":"P-101","title":"Pump rattles","urgency":3}`,
 	"/amend":          `{"assignee":"Ben"}`,
+	"/replay":         `{"ids":[1]}`,
+	"/drop":           `{"ids":[1]}`,
 	"/comments":       `{"text":"on our way","to_customer":true}`,
 }
 

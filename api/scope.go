@@ -241,9 +241,35 @@ func (v *view) LedgerRows(ctx context.Context) ([]faultline.LedgerRow, error) {
 	return inScope(v.who, all, err, func(r *faultline.LedgerRow) string { return r.Site })
 }
 
-// DeadLetters in scope.
-func (v *view) DeadLetters(ctx context.Context, limit, offset int) ([]faultline.DeadLetter, int, error) {
-	return v.in.DeadLettersOf(ctx, v.who.sites, limit, offset)
+// FindDeadLetters in scope.
+func (v *view) FindDeadLetters(ctx context.Context, f store.DeadLetterFilter) ([]faultline.DeadLetter, int, error) {
+	f.Sites = v.who.sites
+	return v.in.FindDeadLetters(ctx, f)
+}
+
+// DeadGroups in scope. What was dropped is of all sites together: nobody's who sees only some.
+func (v *view) DeadGroups(ctx context.Context, limit int, _ ...string) ([]faultline.DeadGroup, int64, error) {
+	groups, dropped, err := v.in.DeadGroups(ctx, limit, v.who.sites...)
+	if len(v.who.sites) > 0 {
+		dropped = 0
+	}
+	return groups, dropped, err
+}
+
+// ForgetDeadLetters of sites in scope.
+func (v *view) ForgetDeadLetters(ctx context.Context, ids ...int64) (int64, error) {
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	letters, _, err := v.FindDeadLetters(ctx, store.DeadLetterFilter{IDs: ids})
+	if err != nil {
+		return 0, err
+	}
+	mine := make([]int64, len(letters))
+	for i := range letters {
+		mine[i] = letters[i].ID
+	}
+	return v.in.ForgetDeadLetters(ctx, mine...)
 }
 
 // AuditEntries are about all sites; only admins come here.

@@ -81,7 +81,9 @@ type figures interface {
 
 type losses interface {
 	LedgerRows(context.Context) ([]faultline.LedgerRow, error)
-	DeadLetters(ctx context.Context, limit, offset int) ([]faultline.DeadLetter, int, error)
+	FindDeadLetters(context.Context, store.DeadLetterFilter) ([]faultline.DeadLetter, int, error)
+	DeadGroups(ctx context.Context, limit int, sites ...string) ([]faultline.DeadGroup, int64, error)
+	ForgetDeadLetters(ctx context.Context, ids ...int64) (int64, error)
 }
 
 // Series reads values over time; *tsdb.Client is one.

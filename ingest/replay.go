@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/internal/bus"
 	"github.com/faultline-iot/faultline/internal/tsdb"
@@ -95,13 +97,21 @@ const (
 
 // Sweeper bounds the dead letters in number and age.
 type Sweeper struct {
-	Store   DeadLetters
-	Log     *slog.Logger
-	Dropped func(n int64) // may be nil
+	Store    DeadLetters
+	Log      *slog.Logger
+	Registry prometheus.Registerer // may be nil
 }
 
 // Run looks each hour until ctx ends, when it returns nil.
 func (s *Sweeper) Run(ctx context.Context) error {
+	dropped := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "faultline_ingest_dead_letters_dropped_total", Help: "Dead letters that this process dropped by the limits of number and age.",
+	})
+	if s.Registry != nil {
+		if err := s.Registry.Register(dropped); err != nil {
+			return fmt.Errorf("dead letters: register metrics: %w", err)
+		}
+	}
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
@@ -111,9 +121,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 			s.Log.Warn("dead letters cannot be swept, trying again", "component", "ingest", "error", err)
 		case n > 0:
 			s.Log.Warn("dead letters dropped by their limits of number and age", "component", "ingest", "letters", n)
-			if s.Dropped != nil {
-				s.Dropped(n)
-			}
+			dropped.Add(float64(n))
 		}
 		select {
 		case <-ctx.Done():

@@ -44,7 +44,7 @@ type Notice struct {
 }
 
 // views are all pages; each has a template of its name.
-var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Rules{}, Rule{}, RuleVersion{}, Backtest{}, Data{}, Contracts{}, Reference{}, Login{}, Problem{}}
+var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Rules{}, Rule{}, RuleVersion{}, Backtest{}, Data{}, DeadLetters{}, Contracts{}, Reference{}, Login{}, Problem{}}
 
 // Link leads somewhere.
 type Link struct{ Href, Text string }
@@ -317,8 +317,9 @@ type Data struct {
 	Facts    []Tile
 	Gateways []GatewayRow
 	Ledger   []LedgerRow
-	Letters  []LetterRow
-	Pager    Pager
+	Letters  []LetterRow // the newest
+	// AllLetters is how many there are.
+	AllLetters int
 }
 
 // GatewayRow is a gateway.
@@ -335,13 +336,6 @@ type LedgerRow struct {
 	Frames, Delivered, Late, Duplicate, Possibly, Missing, Dropped, Expired, Letter string
 	Whole                                                                           bool // nothing is missing
 	Last                                                                            Moment
-}
-
-// LetterRow is a dead letter.
-type LetterRow struct {
-	At                    Moment
-	Gateway, Reason, Line string
-	Sequence              uint64
 }
 
 // Contracts is the list of contracts.

@@ -131,3 +131,9 @@ func replayDeadLetters(ctx context.Context, n *node, out, tell io.Writer, letter
 func (n *node) replay(ctx context.Context, letters []faultline.DeadLetter) (ingest.Replayed, error) {
 	return ingest.Replay(ctx, letters, n.influx, n.cfg.Influx.Retention, n.cfg.tiers(), n.store)
 }
+
+// replayed is replay as the API asks for it.
+func (n *node) replayed(ctx context.Context, letters []faultline.DeadLetter) ([]int64, map[int64]string, error) {
+	done, err := n.replay(ctx, letters)
+	return done.Written, done.Refused, err
+}

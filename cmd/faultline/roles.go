@@ -107,7 +107,7 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 	s.run(sctx, fail, "trimmer", trim.Run)
 	tiers := ingest.Condenser{Store: n.store, Influx: n.influx, Owner: n.owner(), Log: n.log, Registry: n.registry}
 	s.run(sctx, fail, "tiers", tiers.Run)
-	sweep := ingest.Sweeper{Store: n.store, Log: n.log}
+	sweep := ingest.Sweeper{Store: n.store, Log: n.log, Registry: n.registry}
 	s.run(sctx, fail, "dead letters", sweep.Run)
 	return nil
 }
@@ -131,7 +131,7 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 	n.api, err = api.New(api.Options{
 		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn,
 		Workshop: &workshop{n.cfg.rules, n.cfg.profiles, n.store, n.influx},
-		Checks:   n.checks, Terms: n.cfg.warranty(), Statutory: n.cfg.Warranty.Statutory, Owner: n.owner(),
+		Checks:   n.checks, Replay: n.replayed, Terms: n.cfg.warranty(), Statutory: n.cfg.Warranty.Statutory, Owner: n.owner(),
 		Log: n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
 	})
 	if err != nil {

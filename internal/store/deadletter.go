@@ -88,11 +88,6 @@ func (s *Store) DeadLetters(ctx context.Context, limit, offset int) (letters []f
 	return s.FindDeadLetters(ctx, DeadLetterFilter{Limit: limit, Offset: offset})
 }
 
-// DeadLettersOf lists dead letters of these sites, none meaning all, as DeadLetters does.
-func (s *Store) DeadLettersOf(ctx context.Context, sites []string, limit, offset int) (letters []faultline.DeadLetter, total int, err error) {
-	return s.FindDeadLetters(ctx, DeadLetterFilter{Sites: sites, Limit: limit, Offset: offset})
-}
-
 // DeadLetterFilter selects dead letters; its zero value selects all.
 type DeadLetterFilter struct {
 	IDs           []int64
@@ -144,10 +139,12 @@ func (s *Store) FindDeadLetters(ctx context.Context, f DeadLetterFilter) (letter
 	return letters, total, nil
 }
 
-// DeadGroups lists groups of dead letters, the newest first, at most limit; and how many letters were
-// dropped by limits of number and age since the store was made.
-func (s *Store) DeadGroups(ctx context.Context, limit int) (groups []faultline.DeadGroup, dropped int64, err error) {
+// DeadGroups lists groups of dead letters of these sites, none meaning all, the newest first, at most
+// limit; and how many letters, of all sites, were dropped by limits of number and age since the store was made.
+func (s *Store) DeadGroups(ctx context.Context, limit int, sites ...string) (groups []faultline.DeadGroup, dropped int64, err error) {
 	groups = []faultline.DeadGroup{}
+	var w where
+	in(&w, "site", sites)
 	c := s.reader()
 	err = c.each(ctx, func(rows *sql.Rows) error {
 		var g faultline.DeadGroup
@@ -158,7 +155,7 @@ func (s *Store) DeadGroups(ctx context.Context, limit int) (groups []faultline.D
 		groups = append(groups, g)
 		return err
 	}, `SELECT id, site, gateway, series, reason, count, first_at, last_at, (SELECT count(*) FROM dead_letter WHERE grp = dead_group.id)
-		FROM dead_group ORDER BY last_at DESC, id LIMIT ?`, limit)
+		FROM dead_group`+w.String()+` ORDER BY last_at DESC, id LIMIT ?`, append(w.args, limit)...)
 	if err == nil {
 		err = c.row(ctx, `SELECT value FROM counter WHERE name = 'dead_dropped'`).Scan(&dropped)
 	}
