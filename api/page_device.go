@@ -60,6 +60,7 @@ func (m *rows) gatewayHealth(gateways []Gateway, devices []Device) []console.Gat
 	for i := range gateways {
 		g := &gateways[i]
 		row := console.GatewayHealth{ID: g.ID, Site: m.siteName(g.Site), Seen: m.At(g.LastSeen), State: heardPill(g), Slowest: "–", BadShare: "–", Href: "/devices?" + url.Values{"gateway": {g.ID}, "site": {g.Site}}.Encode()}
+		row.Config, row.ConfigWhy = configPill(g.State)
 		slowest, bad, samples := 0.0, int64(0), int64(0)
 		for k := range devices {
 			d := &devices[k]
@@ -87,6 +88,19 @@ func (m *rows) gatewayHealth(gateways []Gateway, devices []Device) []console.Gat
 	}
 	slices.SortStableFunc(out, func(a, b console.GatewayHealth) int { return cmp.Compare(b.Unreachable, a.Unreachable) })
 	return out
+}
+
+// configPill tells which version of its configuration a gateway says that it runs.
+func configPill(s *faultline.GatewayState) (console.Pill, string) {
+	switch {
+	case s == nil:
+		return console.Pill{Tone: "muted", Text: console.Text("Not told yet")}, ""
+	case s.Refused != 0:
+		return console.Pill{Tone: "critical", Text: console.Text("Version %d refused", s.Refused)}, strings.TrimPrefix(s.Explain(faultline.PointConfig), "; ")
+	case s.Config == 0:
+		return console.Pill{Tone: "muted", Text: console.Text("Its own file")}, ""
+	}
+	return console.Pill{Tone: "normal", Text: console.Text("Version %d", s.Config)}, ""
 }
 
 func heardPill(g *Gateway) console.Pill {

@@ -38,6 +38,8 @@ type GatewayHealth struct {
 	Unreachable    int
 	Slowest        string // the worst of its devices' p99
 	BadShare       string // of all samples
+	Config         Pill   // the version of its configuration that runs, or that one was refused
+	ConfigWhy      string // of a refusal
 }
 
 // DeviceRow is a device in a list.
