@@ -135,17 +135,22 @@ type gate struct {
 // an Asset type.
 func (t *Type) Make(s *Settings, p *faultline.Point, points []faultline.Point) (k Kind, watch []string, err error) {
 	build := func() (Kind, error) {
+		if t.Fit == nil && t.Beside == nil {
+			return t.New(s, p)
+		}
 		if t.Fit != nil {
 			k, names, err := t.Fit(s, points)
 			watch = names
 			return k, err
 		}
-		return t.New(s, p)
+		k, names, err := t.Beside(s, p, points)
+		watch = names
+		return k, err
 	}
 	if k, err = build(); err != nil {
 		return nil, nil, err
 	}
-	if t.Fit == nil && p != nil {
+	if t.Fit == nil && t.Beside == nil && p != nil {
 		watch = []string{p.Name}
 	}
 	if !s.Gate.used() {

@@ -76,7 +76,7 @@ type Settings struct {
 	DeadBand   float64            `yaml:"dead_band"`  // how far back inside a limit is normal again; stuck: what does not count as moving
 	Severity   faultline.Severity `yaml:"severity"`   // of what is found, where a kind has only one
 	After      time.Duration      `yaml:"after"`      // silence: how long without a usable sample; stuck, duration: how long is too long
-	Within     time.Duration      `yaml:"within"`     // rate, counter, duration: the window that is looked at
+	Within     time.Duration      `yaml:"within"`     // rate, counter, duration, peer: the window that is looked at
 	Per        time.Duration      `yaml:"per"`        // rate: the time that limits are for; 1h if left out
 	Every      float64            `yaml:"every"`      // meter: in the point's unit; filled from the plan
 	Is         []string           `yaml:"is"`         // state, duration, counter: texts or numbers of values, or of bits of a word
@@ -84,9 +84,14 @@ type Settings struct {
 	Points     []string           `yaml:"points"`     // joint: that are held against each other
 	Step       time.Duration      `yaml:"step"`       // deviation, joint: samples of a step count as their mean; 0: each is a step
 	Learn      time.Duration      `yaml:"learn"`      // deviation, joint: before the first judgement
-	Score      float64            `yaml:"score"`      // deviation, joint: the evidence that is enough
+	Score      float64            `yaml:"score"`      // deviation, joint: the evidence that is enough; peer: in spreads of the peers
 	OnceIn     time.Duration      `yaml:"once_in"`    // deviation: and no more often than once in this time, by its own past
 	Rest       time.Duration      `yaml:"rest"`       // deviation, joint: after a finding
+	Load       string             `yaml:"load"`       // peer: the point by which assets are alike; empty: all are
+	Tolerance  float64            `yaml:"tolerance"`  // peer: how far apart loads may be that are alike, in the load's unit
+	Peers      int                `yaml:"peers"`      // peer: fewest that it is compared with; 3 if left out
+	Least      float64            `yaml:"least"`      // peer: the distance from the others that is worth telling, in the point's unit
+	Side       string             `yaml:"side"`       // peer: "high" or "low"; empty: both
 
 	Gate `yaml:",inline"` // of any kind
 }
@@ -106,14 +111,17 @@ type Type struct {
 	Limits func(s *Settings) []faultline.Limit
 	// Fit makes, instead of New, a rule over several points of an asset and names those that it needs.
 	// The error is ErrAbsent if the asset does not have one of them.
-	Fit   func(s *Settings, points []faultline.Point) (k Kind, watch []string, err error)
-	Ticks bool // wants Tick
-	Asset bool // may do without a point; sees one usable sample of every frame
-	Keeps bool // goes on from what it has learnt when it applies again
+	Fit func(s *Settings, points []faultline.Point) (k Kind, watch []string, err error)
+	// Beside makes, instead of New, a rule for a point that looks at others of the asset too, and names those
+	// that it needs, itself first. The error is ErrAbsent if the asset does not have one of the others.
+	Beside func(s *Settings, p *faultline.Point, points []faultline.Point) (k Kind, watch []string, err error)
+	Ticks  bool // wants Tick
+	Asset  bool // may do without a point; sees one usable sample of every frame
+	Keeps  bool // goes on from what it has learnt when it applies again
 }
 
 // Types lists every kind.
-var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType, expressionType, deviationType, jointType}
+var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType, expressionType, deviationType, jointType, peerType}
 
 // Find gives the type of that name, or nil.
 func Find(name string) *Type {
@@ -134,6 +142,7 @@ func (t *Type) Unused(s *Settings) []string {
 		{"limits", s.Limits != Limits{}}, {"severities", s.Severities != Severities{}}, {"dead_band", s.DeadBand != 0},
 		{"severity", s.Severity != 0}, {"after", s.After != 0}, {"within", s.Within != 0}, {"per", s.Per != 0}, {"every", s.Every != 0}, {"is", len(s.Is) > 0}, {"expr", s.Expr != ""},
 		{"points", len(s.Points) > 0}, {"step", s.Step != 0}, {"learn", s.Learn != 0}, {"score", s.Score != 0}, {"once_in", s.OnceIn != 0}, {"rest", s.Rest != 0},
+		{"load", s.Load != ""}, {"tolerance", s.Tolerance != 0}, {"peers", s.Peers != 0}, {"least", s.Least != 0}, {"side", s.Side != ""},
 	}
 	var unused []string
 	for _, f := range set {

@@ -69,6 +69,9 @@ var subjects = []struct {
 	{"deviation by steps", "deviation", kind.Settings{Step: 2 * time.Second, Learn: time.Second, Score: 0.5, OnceIn: 10 * time.Second, Rest: 20 * time.Second}, heat, jumpy},
 	{"joint", "joint", kind.Settings{Points: []string{heat.Name}, Learn: time.Second, Score: 2.5}, heat, jumpy},
 	{"joint by steps", "joint", kind.Settings{Points: []string{heat.Name}, Step: 2 * time.Second, Learn: time.Second, Score: 1}, heat, jumpy},
+	{"peer", "peer", kind.Settings{Within: 10 * time.Second, Least: 1, Score: 2, DeadBand: 0.2}, heat, jumpy},
+	{"peer at like load", "peer", kind.Settings{Within: 10 * time.Second, Least: 1, Load: heat.Name, Tolerance: 1.5, Side: "high"}, heat, jumpy},
+	{"peer while", "peer", kind.Settings{Within: 10 * time.Second, Least: 1, Gate: kind.Gate{While: "bearing_temperature > 20"}}, heat, jumpy},
 	{"counter of starts", "counter", kind.Settings{Limits: kind.Limits{High: f(3)}, Within: time.Minute, Is: []string{"running"}}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
 }
 
@@ -112,7 +115,24 @@ func see(k kind.Kind, at time.Time, s *faultline.Sample) kind.Verdict {
 		}
 		v = framed.EndFrame(at)
 	}
+	if c, ok := kind.AsComparer(k); ok && v.Judgement != kind.NoNews && s.Quality.Usable() && s.Value.Type() != faultline.NoType {
+		own, over := c.Closed()
+		if compared := c.Compare(over, &own, peersAt(over)); compared.Judgement != kind.NoNews {
+			v = compared
+		}
+	}
 	return v
+}
+
+// peersAt are what others did in a window: a handful, now and then too few.
+func peersAt(window int64) []kind.Summary {
+	r := rand.New(rand.NewPCG(uint64(window), 9))
+	list := make([]kind.Summary, 2+r.IntN(8))
+	for i := range list {
+		v := 60 + r.NormFloat64()
+		list[i] = kind.Summary{Window: window, Value: v, Load: 60 + r.NormFloat64()}
+	}
+	return list
 }
 
 var qualities = []faultline.Quality{faultline.Good, faultline.Good, faultline.Good, faultline.Good, faultline.UncertainOutOfRange, faultline.BadTimeout, faultline.BadNotAvailable, ""}
