@@ -66,6 +66,7 @@ const (
 	VerbReset        = "reset"          // Position, Rule: ends the latch of an alarm that returned to normal
 
 	VerbRules = "rules" // Versions: these rules are in force from here on, in the whole partition; by the owner of the partition
+	VerbPeers = "peers" // Peers: how the assets that a rule compares at Site did; by the owner of the partition
 )
 
 // Command is what a person decided about alarms, put into the stream so that a replay repeats it.
@@ -83,6 +84,24 @@ type Command struct {
 	Until    time.Time `json:"until,omitzero"` // of shelve and out_of_service
 
 	Versions map[string]int `json:"versions,omitempty"` // of rules: every rule that is in force, with the version of its document
+
+	Peers *PeerWindow `json:"peers,omitempty"`
+}
+
+// PeerWindow is how assets of a kind at a site did in a window of time that is over, as a rule compares them.
+type PeerWindow struct {
+	Rule   string        `json:"rule"` // its name on the positions
+	Kind   string        `json:"kind"` // of the assets
+	Within time.Duration `json:"within_ns"`
+	Window int64         `json:"window"` // its number: time since 1970 / Within
+	Means  []PeerMean    `json:"means"`  // by position; of those that had enough usable samples
+}
+
+// PeerMean is what one of the assets had in the window, on average.
+type PeerMean struct {
+	Position string  `json:"position"`
+	Value    float64 `json:"value"`          // in the unit of the rule's point
+	Load     float64 `json:"load,omitempty"` // in the unit of its load
 }
 
 // CommandResult is the answer of rules to a command.

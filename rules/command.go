@@ -21,6 +21,10 @@ func (w *worker) commandMessage(m *faultline.Message) {
 		w.turnTo(m)
 		return
 	}
+	if c.Verb == faultline.VerbPeers {
+		w.compare(m, &c)
+		return
+	}
 	u := w.units[unitID(c.Site, c.Position)]
 	if u == nil {
 		u = w.units[gatewayUnitID(c.Site, c.Position)]

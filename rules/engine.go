@@ -278,6 +278,7 @@ func (e *Engine) tenure(ctx context.Context, p int) error {
 	g.Go(func() error { return e.renew(inner, p, lease) })
 	g.Go(func() error { e.tick(inner, p); return nil })
 	g.Go(func() error { e.order(inner, w); return nil })
+	g.Go(func() error { e.share(inner, w); return nil })
 	g.Go(func() error {
 		select {
 		case <-stale:

@@ -323,4 +323,5 @@ func (w *worker) link() {
 	for _, list := range w.behind {
 		slices.SortStableFunc(list, first)
 	}
+	w.groupPeers()
 }

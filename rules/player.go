@@ -2,6 +2,7 @@ package rules
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -133,6 +134,15 @@ func (p *Player) Play(ctx context.Context, messages ...faultline.Message) error 
 		return fmt.Errorf("play %d messages: %w", len(messages), err)
 	}
 	p.raised()
+	for _, c := range p.worker.shares.take() { // which the owner of a partition puts into its stream
+		payload, err := json.Marshal(c)
+		if err != nil {
+			return fmt.Errorf("play: %w", err)
+		}
+		if err := p.Play(ctx, faultline.Message{Kind: faultline.KindCommand, Payload: payload, StoredAt: p.worker.now}); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

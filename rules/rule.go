@@ -154,6 +154,9 @@ func (r *Rule) validateKind(report func(field, format string, args ...any), plan
 	if r.AssetKind == GatewayKind && (r.Kind != "silence" || r.Point != "") && !slices.ContainsFunc(faultline.GatewayPoints, func(p faultline.Point) bool { return p.Name == r.Point }) {
 		report("kind", "of a gateway there are its silence, without a point, and the points buffer_used, buffer_disk and config_state")
 	}
+	if r.AssetKind == GatewayKind && r.Kind == "peer" {
+		report("kind", "gateways are not compared")
+	}
 	switch {
 	case r.Kind != "meter" && r.Plan != "":
 		report("plan", "is not used by a %s rule: plans are driven by meter rules", r.Kind)

@@ -38,6 +38,9 @@ type worker struct {
 	coming   []entryOfBook // of the batch
 	versions atomic.Pointer[map[string]int]
 
+	peers  []*peerGroup
+	shares shares
+
 	decoder bus.Decoder
 	frame   faultline.Frame
 	effects []effect
@@ -247,6 +250,7 @@ func (w *worker) message(m *faultline.Message) {
 			}
 		}
 		w.lives(m.Place)
+		w.gatherPeers()
 	case faultline.KindCommand:
 		w.commandMessage(m)
 	}

@@ -112,6 +112,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			if i.Kind == "silence" {
 				r.Notes = append(r.Notes, "rule "+i.Rule+": the gateway is taken as alive all the time, so that every gap in the data is the equipment's")
 			}
+			if i.Kind == "peer" {
+				r.Notes = append(r.Notes, "rule "+i.Rule+": compares the asset with others, whose past is not read here, so it says nothing")
+			}
 		}
 	}
 	if len(r.Rules) == 0 {
