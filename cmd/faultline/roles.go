@@ -107,6 +107,8 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 	s.run(sctx, fail, "trimmer", trim.Run)
 	tiers := ingest.Condenser{Store: n.store, Influx: n.influx, Owner: n.owner(), Log: n.log, Registry: n.registry}
 	s.run(sctx, fail, "tiers", tiers.Run)
+	events := ingest.Recorder{Store: n.store, Influx: n.influx, Owner: n.owner(), Log: n.log, Registry: n.registry}
+	s.run(sctx, fail, "events", events.Run)
 	sweep := ingest.Sweeper{Store: n.store, Log: n.log, Registry: n.registry}
 	s.run(sctx, fail, "dead letters", sweep.Run)
 	return nil

@@ -25,6 +25,7 @@ var conformance = []struct {
 	{"append only", testAppendOnly},
 	{"alarms", testAlarms},
 	{"alarm events", testAlarmEvents},
+	{"journals", testJournals},
 	{"figures", testFigures},
 	{"inspections", testInspections},
 	{"places and ledger", testPlaces},

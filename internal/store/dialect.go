@@ -14,13 +14,14 @@ import (
 
 // dialect is all in which the two databases differ once they are open.
 type dialect struct {
-	name     string
-	numbered bool   // placeholders are $1, $2 … instead of ?
-	lockRow  string // appended to a SELECT whose row is about to be changed
-	holdRow  string // appended to a SELECT whose row must not change before the commit
-	skipRows string // appended to a SELECT of rows to be changed, that others may be changing: those are left out
-	contains string // function(text, part) that gives 0 if the part is not in the text
-	unique   func(error) bool
+	name      string
+	numbered  bool   // placeholders are $1, $2 … instead of ?
+	lockRow   string // appended to a SELECT whose row is about to be changed
+	holdRow   string // appended to a SELECT whose row must not change before the commit
+	holdTable string // statement for a table, after which it has no uncommitted rows of others until the commit
+	skipRows  string // appended to a SELECT of rows to be changed, that others may be changing: those are left out
+	contains  string // function(text, part) that gives 0 if the part is not in the text
+	unique    func(error) bool
 }
 
 // placeholders rewrites ? for the database. SQL in this package has no ? in literals.

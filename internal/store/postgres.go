@@ -13,12 +13,13 @@ import (
 )
 
 var postgresDialect = dialect{
-	name:     "postgres",
-	numbered: true,
-	lockRow:  " FOR UPDATE",
-	holdRow:  " FOR SHARE",
-	skipRows: " FOR UPDATE SKIP LOCKED",
-	contains: "strpos",
+	name:      "postgres",
+	numbered:  true,
+	lockRow:   " FOR UPDATE",
+	holdRow:   " FOR SHARE",
+	holdTable: "LOCK TABLE %s IN SHARE MODE",
+	skipRows:  " FOR UPDATE SKIP LOCKED",
+	contains:  "strpos",
 	unique: func(err error) bool {
 		var e *pgconn.PgError
 		return errors.As(err, &e) && e.Code == "23505"
