@@ -42,7 +42,8 @@ type Alarm struct {
 
 	Severity  Severity  `json:"severity"`
 	Why       string    `json:"why"`                 // one sentence with numbers and units
-	RaisedAt  time.Time `json:"raised_at,omitzero"`  // event time of the last activation
+	RaisedAt  time.Time `json:"raised_at,omitzero"`  // event time of the last activation: the end of the rule's on-delay
+	BeganAt   time.Time `json:"began_at,omitzero"`   // event time at which its condition began to hold
 	StoredAt  time.Time `json:"stored_at,omitzero"`  // when the hub knew
 	ClearedAt time.Time `json:"cleared_at,omitzero"` // event time of the last return to normal
 	AckedAt   time.Time `json:"acked_at,omitzero"`

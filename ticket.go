@@ -305,7 +305,8 @@ type TicketEvent struct {
 type Evidence struct {
 	Ticket      string           `json:"ticket"`
 	Alarm       string           `json:"alarm"`
-	At          time.Time        `json:"at"` // event time of the moment that raised it
+	At          time.Time        `json:"at"`                // event time of the moment that raised it
+	BeganAt     time.Time        `json:"began_at,omitzero"` // event time at which the condition began to hold; zero: not known
 	Point       string           `json:"point,omitempty"`
 	Unit        string           `json:"unit,omitempty"`
 	Rule        string           `json:"rule"`

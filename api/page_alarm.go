@@ -124,7 +124,7 @@ func (m *rows) alarmFacts(a *faultline.Alarm) []console.Fact {
 	asset, ticket := m.asset(a.Site, a.Position), m.ticketLink(a.Ticket)
 	facts := []console.Fact{
 		{Name: "Asset", Text: asset.Text, Href: asset.Href}, fact("Site", m.siteName(a.Site)), fact("Rule", console.Text("%s, version %d", a.Rule, a.RuleVersion)),
-		{Name: "Ticket", Text: ticket.Text, Href: ticket.Href}, fact("Times raised", strconv.Itoa(a.Count)), m.when("Raised", a.RaisedAt), m.when("Back to normal", a.ClearedAt), m.when("Acknowledged", a.AckedAt),
+		{Name: "Ticket", Text: ticket.Text, Href: ticket.Href}, fact("Times raised", strconv.Itoa(a.Count)), m.when("Condition began", a.BeganAt), m.when("Raised", a.RaisedAt), m.when("Back to normal", a.ClearedAt), m.when("Acknowledged", a.AckedAt),
 	}
 	yes := func(b bool, name, text string) {
 		if b {

@@ -312,7 +312,7 @@ func (m *rows) resolutionFacts(t *faultline.Ticket) []console.Fact {
 func (m *rows) evidence(t *faultline.Ticket, e *faultline.Evidence, n int) console.EvidenceView {
 	picture := chart.FromEvidence(e, m.Location)
 	picture.Height = 220
-	v := console.EvidenceView{Why: e.Why, Rule: e.Rule, Version: e.RuleVersion, At: m.At(e.At), SVG: template.HTML(picture.SVG()), File: pictureURL(t.Number, n)} // chart escapes all text
+	v := console.EvidenceView{Why: e.Why, Rule: e.Rule, Version: e.RuleVersion, At: m.At(e.At), Began: m.At(e.BeganAt), SVG: template.HTML(picture.SVG()), File: pictureURL(t.Number, n)} // chart escapes all text
 	point := &faultline.Point{Name: e.Point, Unit: e.Unit}
 	if p := m.position[place{t.Site, t.Position}]; p != nil {
 		if known := findPoint(p, e.Point); known != nil {

@@ -218,7 +218,12 @@ func (u *unit) reseat(set *Set) (orphans []faultline.Alarm) {
 	}
 	for name, p := range n.points {
 		if old := u.points[name]; old != nil {
-			p.ring = old.ring
+			if len(p.rules) > 0 {
+				p.ring = old.ring
+			}
+			if p.memory != nil && old.memory != nil {
+				p.memory = old.memory
+			}
 		}
 	}
 	for _, r := range u.rules { // in their order

@@ -27,6 +27,7 @@ const (
 type machine struct {
 	last     int64
 	since    [3]int64            // from when it has been at least advisory, warning, critical; 0: it is not
+	began    int64               // from when it has been bad at all, with the time of which nothing is known; 0: it is not
 	fine     int64               // from when it has been well, while active; 0: it is not
 	unknown  int64               // from when nothing was known; 0: it is known
 	raised   [chatterCount]int64 // the last activations, the newest first
@@ -42,6 +43,7 @@ type change struct {
 	transition string
 	severity   faultline.Severity
 	held       time.Duration // how long the condition had held, of raised and severity_rose
+	began      int64         // when it began to, of the same
 }
 
 // step takes a verdict and appends what it changes to dst: at most two changes.
@@ -74,9 +76,13 @@ func (m *machine) step(dst []change, d delays, v kind.Verdict, at time.Time) []c
 		}
 	}
 	if severity == faultline.SeverityNone {
+		m.began = 0
 		return m.well(dst, d, now)
 	}
 	m.fine = 0
+	if m.began == 0 {
+		m.began = now
+	}
 	return m.bad(dst, d, now)
 }
 
@@ -102,7 +108,7 @@ func (m *machine) bad(dst []change, d delays, now int64) []change {
 	if held <= m.severity {
 		return dst
 	}
-	c := change{faultline.TransitionRose, held, time.Duration(now - m.since[held-1])}
+	c := change{faultline.TransitionRose, held, time.Duration(now - m.since[held-1]), m.began}
 	if m.severity == faultline.SeverityNone {
 		c.transition = faultline.TransitionRaised
 	}
@@ -159,7 +165,12 @@ func (m *machine) snapshot(dst []byte) []byte {
 
 func (m *machine) restore(b []byte) error {
 	var n machine
-	for _, v := range n.numbers() {
+	numbers := n.numbers()
+	for i, v := range numbers {
+		if i == len(numbers)-1 && len(b) == 1 {
+			n.began = n.since[0] // it was written before began was kept
+			break
+		}
 		value, size := binary.Varint(b)
 		if size <= 0 {
 			return fmt.Errorf("%w: state of an alarm is damaged", faultline.ErrInvalid)
@@ -174,6 +185,6 @@ func (m *machine) restore(b []byte) error {
 	return nil
 }
 
-func (m *machine) numbers() [9]*int64 {
-	return [9]*int64{&m.last, &m.since[0], &m.since[1], &m.since[2], &m.fine, &m.unknown, &m.raised[0], &m.raised[1], &m.raised[2]}
+func (m *machine) numbers() [10]*int64 {
+	return [10]*int64{&m.last, &m.since[0], &m.since[1], &m.since[2], &m.fine, &m.unknown, &m.raised[0], &m.raised[1], &m.raised[2], &m.began}
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -89,6 +90,32 @@ func TestMachine(t *testing.T) {
 		if got := strings.Join(story(t, &machine{}, delays{c.on, c.off}, c.text), ", "); got != c.want {
 			t.Errorf("%s: %s\n got %s\nwant %s", c.name, c.text, got, c.want)
 		}
+	}
+}
+
+// When a condition began is not what its on-delay is counted from: time of which nothing is known is in it.
+func TestMachineKnowsWhenItBegan(t *testing.T) {
+	step := func(m *machine, second int, j kind.Judgement) []change {
+		return m.step(nil, delays{on: 3 * time.Second}, kind.Verdict{Judgement: j, Severity: faultline.SeverityWarning}, start.Add(time.Duration(second)*time.Second))
+	}
+	var m machine
+	step(&m, 0, kind.Bad)
+	step(&m, 1, kind.Fine)
+	step(&m, 2, kind.Bad)
+	step(&m, 3, kind.Unknown)
+	var restored machine
+	if err := restored.restore(m.snapshot(nil)); err != nil || restored != m {
+		t.Fatalf("%v %+v", err, restored)
+	}
+	step(&restored, 13, kind.Bad)
+	got := step(&restored, 15, kind.Bad)
+	if len(got) != 1 || got[0].held != 3*time.Second || got[0].began != start.Add(2*time.Second).UnixNano() {
+		t.Errorf("%+v", got)
+	}
+	state := m.snapshot(nil) // as it was saved before: without the moment
+	old := append(state[:len(state)-1-len(binary.AppendVarint(nil, m.began))], state[len(state)-1])
+	if err := restored.restore(old); err != nil || restored.began != m.since[0] {
+		t.Errorf("%v %+v", err, restored)
 	}
 }
 

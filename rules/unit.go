@@ -41,10 +41,11 @@ type unit struct {
 	changes []change                // scratch
 }
 
-// watched is a point that some rule watches.
+// watched is a point that some rule watches, or tells of as a load.
 type watched struct {
-	ring  ring
-	rules []*instance
+	ring   ring
+	rules  []*instance // none: it is a load only, and has no ring
+	memory *memory     // nil: no rule tells of its hours
 }
 
 // framedRule is a rule that judges at the end of a frame.
@@ -107,6 +108,7 @@ func unitOf(p *faultline.Position, attached []attachment) *unit {
 			}
 			w.rules = append(w.rules, i)
 		}
+		u.remember(i)
 		if framed, ok := a.kind.(kind.Framed); ok {
 			u.framed = append(u.framed, framedRule{i, framed})
 		}
@@ -159,7 +161,14 @@ func (u *unit) frame(id faultline.FrameID, f *faultline.Frame, now time.Time, ou
 		if w == nil {
 			continue
 		}
-		w.ring.push(f.Time, s)
+		if len(w.rules) > 0 {
+			w.ring.push(f.Time, s)
+		}
+		if w.memory != nil && s.Quality.Usable() {
+			if v, ok := s.Value.Number(); ok {
+				w.memory.add(at, v)
+			}
+		}
 		for _, r := range w.rules {
 			out = u.judge(out, r, r.kind.Observe(f.Time, s), f.Time, now, late)
 		}
@@ -225,7 +234,7 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 	switch c.transition {
 	case faultline.TransitionRaised, faultline.TransitionRose:
 		a.Severity, a.Acked = c.severity, false
-		a.Why = r.kind.Explain(v, c.held) + u.course(r, v)
+		a.Why = r.kind.Explain(v, c.held) + u.course(r, v, at) + since(c, at)
 		if r.point != nil && u.state != nil {
 			a.Why += u.state.Explain(r.point.Name)
 		}
@@ -234,6 +243,7 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 			break
 		}
 		a.Active, a.Latched, a.RaisedAt, a.StoredAt = true, false, at.UTC(), now.UTC()
+		a.BeganAt = time.Unix(0, c.began).UTC()
 		a.AckedAt, a.AckedBy = time.Time{}, ""
 		a.Count++
 		e.evidence = u.evidence(r, a, at)
@@ -256,18 +266,6 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 	return e
 }
 
-// course says of a limit how the value got there, where that was gradual and the ring knows it.
-func (u *unit) course(r *instance, v kind.Verdict) string {
-	if r.rule.Kind != "threshold" || r.point == nil {
-		return ""
-	}
-	change, in, ok := u.points[r.point.Name].ring.course(v.Detail > 0, v.Limit)
-	if !ok {
-		return ""
-	}
-	return "; " + kind.Course(change, r.point.Unit, in)
-}
-
 func (i *instance) title() string {
 	if i.rule.Point == "*" && i.point != nil {
 		if i.point.Title != "" {
@@ -282,7 +280,7 @@ func (i *instance) title() string {
 // evidence is a point that people watch, where the end of the data can be seen.
 func (u *unit) evidence(r *instance, a *faultline.Alarm, at time.Time) *faultline.Evidence {
 	e := &faultline.Evidence{
-		Alarm: a.ID, At: at.UTC(), Rule: a.Rule, RuleVersion: a.RuleVersion, Kind: r.rule.Kind, Why: a.Why,
+		Alarm: a.ID, At: at.UTC(), BeganAt: a.BeganAt, Rule: a.Rule, RuleVersion: a.RuleVersion, Kind: r.rule.Kind, Why: a.Why,
 		Samples: []faultline.EvidenceSample{},
 	}
 	point := r.point
@@ -313,7 +311,7 @@ func (u *unit) shown() *faultline.Point {
 	var first *faultline.Point
 	for i := range u.position.Points {
 		p := &u.position.Points[i]
-		if u.points[p.Name] == nil {
+		if w := u.points[p.Name]; w == nil || len(w.rules) == 0 {
 			continue
 		}
 		if p.Trend {

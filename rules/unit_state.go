@@ -7,8 +7,8 @@ import (
 	"github.com/faultline-iot/faultline"
 )
 
-// format of a saved unit. Format 1 knew nothing of what keeps alarms from people.
-const unitFormat = 2
+// format of a saved unit. Format 1 knew nothing of what keeps alarms from people, 2 nothing of hours.
+const unitFormat = 3
 
 // snapshot writes the unit's state, all but its place.
 func (u *unit) snapshot() ([]byte, error) {
@@ -20,6 +20,7 @@ func (u *unit) snapshot() ([]byte, error) {
 	for name, w := range u.points {
 		dst = appendString(dst, name)
 		dst = appendBytes(dst, w.ring.snapshot(nil))
+		dst = appendBytes(dst, w.memory.snapshot(nil))
 	}
 	dst = appendUint(dst, uint64(len(u.rules)))
 	var scratch []byte
@@ -75,8 +76,22 @@ func (u *unit) restore(state []byte) (orphans []faultline.Alarm, err error) {
 		if inner.err != nil {
 			return nil, fmt.Errorf("restore %s: ring of %s: %w", u.id, name, inner.err)
 		}
-		if w := u.points[name]; w != nil {
+		var m memory
+		if format >= 3 {
+			inner := &input{b: in.bytes(1 << 12)}
+			if m.restore(inner); inner.err != nil {
+				return nil, fmt.Errorf("restore %s: hours of %s: %w", u.id, name, inner.err)
+			}
+		}
+		w := u.points[name]
+		if w == nil {
+			continue
+		}
+		if len(w.rules) > 0 {
 			w.ring = r
+		}
+		if w.memory != nil {
+			*w.memory = m
 		}
 	}
 	for range in.count(1 << 20) {

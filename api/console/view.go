@@ -235,7 +235,7 @@ type EvidenceView struct {
 	Why, Rule, Point string
 	Moment, Caption  string // what At is, and what Samples are
 	Version          int
-	At               Moment
+	At, Began        Moment // Began is empty where it is not known
 	SVG              template.HTML
 	File             string // address of the picture
 	Samples          []SampleRow

@@ -87,7 +87,7 @@ type Settings struct {
 	Score      float64            `yaml:"score"`      // deviation, joint: the evidence that is enough; peer: in spreads of the peers
 	OnceIn     time.Duration      `yaml:"once_in"`    // deviation: and no more often than once in this time, by its own past
 	Rest       time.Duration      `yaml:"rest"`       // deviation, joint: after a finding
-	Load       string             `yaml:"load"`       // peer: the point by which assets are alike; empty: all are
+	Load       string             `yaml:"load"`       // peer: the point by which assets are alike (empty: all are); threshold: the one that says how hard the asset works
 	Tolerance  float64            `yaml:"tolerance"`  // peer: how far apart loads may be that are alike, in the load's unit
 	Peers      int                `yaml:"peers"`      // peer: fewest that it is compared with; 3 if left out
 	Least      float64            `yaml:"least"`      // peer: the distance from the others that is worth telling, in the point's unit

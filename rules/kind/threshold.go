@@ -27,7 +27,7 @@ type Severities struct {
 
 var thresholdType = Type{
 	Name:     "threshold",
-	Uses:     []string{"limits", "severities", "dead_band"},
+	Uses:     []string{"limits", "severities", "dead_band", "load"},
 	Severity: faultline.SeverityWarning,
 	Check:    checkThreshold,
 	New: func(s *Settings, p *faultline.Point) (Kind, error) {
@@ -107,6 +107,11 @@ func checkThreshold(s *Settings, report func(field, format string, args ...any))
 	}
 	if !(s.DeadBand >= 0) || math.IsInf(s.DeadBand, 0) {
 		report("dead_band", "must not be negative")
+	}
+	if s.Load != "" {
+		if err := faultline.CheckPoint(s.Load); err != nil {
+			report("load", "%s", withoutInvalid(err))
+		}
 	}
 	low, high := s.Limits.Low, s.Limits.High
 	if low == nil {

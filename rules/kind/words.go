@@ -97,12 +97,3 @@ func span(d time.Duration) string {
 	}
 	return two(sec/86400, "d", sec%86400/3600, "h")
 }
-
-// Course says how a value came to where it is: "it rose 11 °C in 6 h".
-func Course(change float64, unit string, in time.Duration) string {
-	verb := "rose"
-	if change < 0 {
-		verb = "fell"
-	}
-	return "it " + verb + " " + quantity(math.Abs(change), unit) + " in " + span(in)
-}
