@@ -14,7 +14,7 @@ import (
 
 // BenchOptions say how much equipment is measured with.
 type BenchOptions struct {
-	Positions int           // default 1,000
+	Positions int           // default 10,000
 	Points    int           // of each position; default 20
 	Rules     int           // on each point; default 3
 	For       time.Duration // how long evaluation is measured; default 3 s
@@ -41,7 +41,7 @@ func Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
 			*v = d
 		}
 	}
-	def(&o.Positions, 1000)
+	def(&o.Positions, 10_000)
 	def(&o.Points, 20)
 	def(&o.Rules, 3)
 	if o.For <= 0 {
@@ -58,12 +58,14 @@ func Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
 	for i := range positions {
 		units[i], _ = newUnit(set, &positions[i])
 	}
-	for range ringSize { // until nothing grows any more
-		b.second(units)
+	for i, u := range units { // until nothing grows any more
+		b.fill(i, u)
 		if ctx.Err() != nil {
 			return r, ctx.Err()
 		}
 	}
+	b.at = b.at.Add(ringSize * time.Second)
+	b.second(units)
 	r.Bytes = float64(heap()-before) / float64(r.Rules)
 	began, n := time.Now(), 0
 	for time.Since(began) < o.For && ctx.Err() == nil {
@@ -127,6 +129,19 @@ func (b *bench) next(i int) *faultline.Frame {
 		f.Samples = append(f.Samples, faultline.Sample{Point: p.Points[k].Name, Quality: faultline.Good, Value: faultline.Float(v)})
 	}
 	return f
+}
+
+// fill gives a unit the samples that it keeps, without its rules' judging them.
+func (b *bench) fill(i int, u *unit) {
+	began := b.at
+	for range ringSize {
+		b.at = b.at.Add(time.Second)
+		f := b.next(i)
+		for k := range f.Samples {
+			u.points[f.Samples[k].Point].ring.push(b.at, &f.Samples[k])
+		}
+	}
+	b.at = began
 }
 
 // second shows every unit a frame and gives how many evaluations that was.

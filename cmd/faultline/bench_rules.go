@@ -14,7 +14,7 @@ import (
 // benchRules measures the rules engine without a bus or a store.
 func benchRules(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
 	var o rules.BenchOptions
-	fs.IntVar(&o.Positions, "positions", 1000, "positions with equipment")
+	fs.IntVar(&o.Positions, "positions", 10_000, "positions with equipment")
 	fs.IntVar(&o.Points, "points", 20, "points of each")
 	fs.IntVar(&o.Rules, "rules", 3, "rules on each point")
 	fs.DurationVar(&o.For, "for", 3*time.Second, "how long to evaluate")
