@@ -100,4 +100,5 @@ type Point struct {
 	Texts map[int64]string `json:"texts,omitempty"`
 	Bits  bool             `json:"bits,omitempty"`
 	Trend bool             `json:"trend,omitempty"` // shown as a picture on the asset's page
+	Write *Writable        `json:"write,omitempty"` // how far it may be written; nil: not at all
 }

@@ -45,6 +45,8 @@ type Options struct {
 	// Replay writes dead letters again and forgets those that are taken: it gives the ids of these, and
 	// why others are refused still. nil: not here.
 	Replay func(context.Context, []faultline.DeadLetter) (written []int64, refused map[int64]string, err error)
+	// Orders has gateways write; nil: nothing is ever written.
+	Orders Orders
 	// Checks are further parts that /readyz asks, by name, such as "bus" or "ingest".
 	Checks map[string]func(context.Context) error
 
@@ -65,6 +67,7 @@ type Server struct {
 	live     Live
 	workshop Workshop
 	replay   func(context.Context, []faultline.DeadLetter) ([]int64, map[int64]string, error)
+	orders   Orders
 	checks   map[string]func(context.Context) error
 	log      *slog.Logger
 	metrics  *metrics
@@ -120,7 +123,7 @@ func New(o Options) (*Server, error) {
 		o.Location = time.Local
 	}
 	s := &Server{
-		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, replay: o.Replay, workshop: o.Workshop, backtests: newBacktests(), log: o.Log.With("component", "api"),
+		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, orders: o.Orders, replay: o.Replay, workshop: o.Workshop, backtests: newBacktests(), log: o.Log.With("component", "api"),
 		owner: o.Owner, version: o.Version, demo: o.Demo, location: o.Location, now: time.Now, tls: o.TLS != nil, hosts: o.Hosts,
 		origin: http.NewCrossOriginProtection(), logins: newLogins(), throttle: newThrottle(), hashing: make(hashing, hashesAtOnce), decoy: sync.OnceValue(func() string { return secret.Hash(secret.New()) }), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
 		scrape: promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}),
@@ -205,6 +208,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.backtests.stop()
 	wg.Go(func() { s.runSeed(background) })
 	wg.Go(func() { s.runWatch(background) })
+	wg.Go(func() { s.runWrites(background) })
 	wg.Go(func() {
 		s.subscribe(background, "live", func(ctx context.Context) error {
 			return s.live.SubscribeLive(ctx, s.takeFrame)

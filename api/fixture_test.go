@@ -91,13 +91,15 @@ type fakeBus struct {
 	result faultline.CommandResult
 	err    error
 	events []faultline.Event
+	orders []faultline.WriteOrder
+	told   faultline.WriteAnswer // of orders
 
 	live   chan faultline.Frame
 	change chan faultline.Event
 }
 
 func newFakeBus() *fakeBus {
-	return &fakeBus{result: faultline.CommandResult{OK: true, Message: "acknowledged"}, live: make(chan faultline.Frame), change: make(chan faultline.Event)}
+	return &fakeBus{result: faultline.CommandResult{OK: true, Message: "acknowledged"}, told: faultline.WriteAnswer{Status: faultline.WriteWritten, Old: []byte("40"), ReadBack: []byte("5"), Message: "written, and read back as 5"}, live: make(chan faultline.Frame), change: make(chan faultline.Event)}
 }
 
 func (b *fakeBus) Send(_ context.Context, c faultline.Command) (faultline.CommandResult, error) {
@@ -105,6 +107,15 @@ func (b *fakeBus) Send(_ context.Context, c faultline.Command) (faultline.Comman
 	defer b.mu.Unlock()
 	b.sent = append(b.sent, c)
 	return b.result, b.err
+}
+
+func (b *fakeBus) Order(_ context.Context, _, _ string, o faultline.WriteOrder) faultline.WriteAnswer {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.orders = append(b.orders, o)
+	a := b.told
+	a.ID = o.ID
+	return a
 }
 
 func (b *fakeBus) SubscribeLive(ctx context.Context, give func(faultline.Frame)) error {
@@ -159,7 +170,7 @@ func newFixture(t testing.TB, change ...func(*Options)) *fixture {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	f := &fixture{store: s, series: &fakeSeries{}, bus: newFakeBus(), registry: prometheus.NewRegistry()}
-	o := Options{Store: s, Replay: f.replayed, Series: f.series, Commands: f.bus, Live: f.bus, Registry: f.registry, Version: "test", Location: time.UTC}
+	o := Options{Store: s, Replay: f.replayed, Series: f.series, Commands: f.bus, Live: f.bus, Orders: f.bus, Registry: f.registry, Version: "test", Location: time.UTC}
 	for _, c := range change {
 		c(&o)
 	}
@@ -254,6 +265,8 @@ func (f *fixture) populate(t testing.TB) {
 			{Name: "running_hours", Title: "Running hours", Unit: "h", Type: faultline.TypeInt},
 			{Name: "alarm_word", Title: "Alarms of the device", Type: faultline.TypeInt, Bits: true, Texts: map[int64]string{0: "overtemperature", 3: "dry run"}},
 			{Name: "state", Title: "State", Type: faultline.TypeInt, Texts: map[int64]string{1: "running", 2: "stopped"}},
+			{Name: "speed_setpoint", Title: "Speed", Unit: "%", Type: faultline.TypeFloat, Write: &faultline.Writable{Min: new(0.0), Max: new(100.0), Step: 0.5}},
+			{Name: "run_command", Title: "Run", Type: faultline.TypeBool, Write: &faultline.Writable{FourEyes: true}},
 		}}
 	must(t, f.store.PutPosition(ctx, pump))
 	for _, p := range []faultline.Position{
@@ -304,6 +317,10 @@ func (f *fixture) populate(t testing.TB) {
 			tx.AddDeadLetter(faultline.DeadLetter{At: now, Site: "plant-3", Gateway: "gw-1", Epoch: "ABCD", Sequence: 9, Line: "pump,site=x value=", Reason: "cannot be parsed"}),
 		)
 	})
+
+	for id, by := range map[string]string{"W-1": "anna", "W-2": "anna", "W-3": "local"} {
+		must(t, f.store.AddWrite(ctx, faultline.Write{ID: id, Site: "plant-3", Position: "P-101", Gateway: "gw-1", Point: "run_command", Value: []byte("false"), Reason: "stop for service", Status: faultline.WritePending, FourEyes: true, AskedBy: by, AskedAt: now, ExpiresAt: now.Add(faultline.ApprovalTime)}, "stop for service"))
+	}
 
 	for i, p := range []string{"P-101", "C-201", "E-401"} {
 		fr := faultline.Frame{Site: "plant-3", Position: p, Time: now.Add(-time.Duration(i+1) * time.Second)}

@@ -13,6 +13,7 @@ type metrics struct {
 	refused  *prometheus.CounterVec
 	streams  prometheus.Gauge
 	frames   prometheus.Counter
+	writes   *prometheus.CounterVec
 
 	auditLeft, auditFailed prometheus.Counter
 
@@ -28,10 +29,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		streams:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "faultline_api_event_streams", Help: "Open streams of server-sent events."}),
 		frames:   prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_live_frames_total", Help: "Live frames taken into the latest values."}),
 	}
+	m.writes = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "faultline_api_writes_total", Help: "Writes of points that were sent to a gateway, by outcome."}, []string{"status"})
 	m.auditLeft = prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_audit_left_out_total", Help: "Refused attempts that were not audited because there were too many."})
 	m.auditFailed = prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_api_audit_failed_total", Help: "Audit entries that could not be written."})
 	m.watched = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "faultline_desk_told_total", Help: "What the desk told by itself about tickets: warnings of clocks, escalations, closings after silence."}, []string{"event"})
-	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.refused, m.streams, m.frames, m.auditLeft, m.auditFailed, m.watched} {
+	for _, c := range []prometheus.Collector{m.writes, m.requests, m.seconds, m.refused, m.streams, m.frames, m.auditLeft, m.auditFailed, m.watched} {
 		if err := r.Register(c); err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding"
+	"encoding/json"
 	"net/http"
 	"reflect"
 	"slices"
@@ -24,6 +25,7 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[faultline.InspectionStatus](): {"planned", "due", "in_progress", "done", "skipped"},
 	reflect.TypeFor[faultline.Type]():             {"none", "float", "int", "bool", "string"},
 	reflect.TypeFor[AssetState]():                 assetStates,
+	reflect.TypeFor[faultline.WriteStatus]():      {"pending", "sending", "written", "differs", "failed", "unknown", "refused", "withdrawn", "expired"},
 	reflect.TypeFor[faultline.NE107]():            {"failure", "check_function", "out_of_specification", "maintenance_required", "good", ""},
 }
 
@@ -135,6 +137,8 @@ func (k schemas) of(t reflect.Type) map[string]any {
 		return map[string]any{"type": "string", "enum": values}
 	}
 	switch {
+	case t == reflect.TypeFor[json.RawMessage]():
+		return map[string]any{} // any value
 	case t == reflect.TypeFor[time.Time]():
 		return map[string]any{"type": "string", "format": "date-time"}
 	case t == reflect.TypeFor[time.Duration]():

@@ -47,7 +47,7 @@ func (s *Server) assetPage(c *call) (any, error) {
 	for i := range points {
 		v.Values = append(v.Values, m.value(&points[i]))
 	}
-	shell := s.shell(c, "assets", p.ID, "alarm ticket inspection", valuesEach)
+	shell := s.shell(c, "assets", p.ID, "alarm ticket inspection write", valuesEach)
 	shell.Site, shell.Position = p.Site, p.ID
 	v.Alarms = m.alarms(alarms, shell.Href)
 	for i := range alarms {
@@ -55,6 +55,11 @@ func (s *Server) assetPage(c *call) (any, error) {
 			v.Out = m.reason(a)
 		}
 	}
+	written, _, err := c.store.Writes(ctx, store.WriteFilter{Site: p.Site, Position: p.ID, Limit: 5})
+	if err != nil {
+		return nil, err
+	}
+	v.Setpoints, v.MayWrite, v.Writes = m.writeForms(p, points), s.orders != nil && engineer.heldBy(c.who.role), m.writes(written, c.by, shell.Href)
 	if err := s.assetWork(c, m, p, inspections, &v); err != nil {
 		return nil, err
 	}

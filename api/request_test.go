@@ -173,7 +173,7 @@ func TestLists(t *testing.T) {
 		"/plans":                                "1: pump-2000h",
 		"/sites":                                "2: clinic plant-3",
 		"/dead-letters":                         "1: gw-1",
-		"/assets/plant-3/P-101/points":          "7: bearing_temperature discharge_pressure motor_current vibration running_hours alarm_word state",
+		"/assets/plant-3/P-101/points":          "9: bearing_temperature discharge_pressure motor_current vibration running_hours alarm_word state speed_setpoint run_command",
 		"/tickets/T-000001/evidence":            "1: ",
 		"/tickets/T-000001/events":              "2: ",
 		"/alarms/plant-3/C-201/pressure/events": "1: ",

@@ -85,6 +85,15 @@ func (s *Server) apiRoutes() []route {
 		by(operator, command(post("/assets/:site/:position/out-of-service", tagAssets, "Take all alarms of a position out of service for a while", Until{}, Result{}, s.postUntil("out-of-service")))),
 		by(operator, command(post("/assets/:site/:position/return", tagAssets, "Return a position to service", End{}, Result{}, s.postEnd("return")))),
 
+		by(engineer, command(post("/assets/:site/:position/points/:point/write", tagAssets, "Write a setpoint: only points that the profile marks and the gateway allows, at once or after a second person's approval (202)", AskWrite{}, faultline.Write{}, s.postWrite))),
+		get("/writes", tagAssets, "Writes of setpoints, those that wait first, then the newest", Page[faultline.Write]{}, s.listWrites, siteParam, positionParam,
+			param{name: "open", about: "only those that are not at their end", kind: "boolean"}, limitParam, offsetParam),
+		get("/writes/:id", tagAssets, "One write", faultline.Write{}, s.getWrite),
+		get("/writes/:id/events", tagAssets, "History of a write, oldest first", Page[faultline.WriteEvent]{}, s.listWriteEvents),
+		by(engineer, post("/writes/:id/approve", tagAssets, "Approve a write that waits, which is then sent; not by who asked for it", DecideWrite{}, faultline.Write{}, s.postDecision(faultline.WriteSending))),
+		by(engineer, post("/writes/:id/refuse", tagAssets, "Refuse a write that waits", DecideWrite{}, faultline.Write{}, s.postDecision(faultline.WriteRefused))),
+		by(engineer, post("/writes/:id/withdraw", tagAssets, "Withdraw a write that one has asked for", DecideWrite{}, faultline.Write{}, s.postDecision(faultline.WriteWithdrawn))),
+
 		own("/alarms", tagAlarms, "Alarms", Page[Alarm]{}, s.listAlarms, siteParam, positionParam,
 			param{name: "open", about: "only those that are not back to normal", kind: "boolean"}, param{name: "state", about: "only those in this state", values: alarmStates}, limitParam, offsetParam),
 		own("/alarms/:site/:position/:rule", tagAlarms, "One alarm", Alarm{}, s.getAlarm),

@@ -14,10 +14,11 @@ import (
 )
 
 // example fills the parameters of a path with what the fixture holds.
-var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1")
+var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", "/points/:point/write", "/points/speed_setpoint/write", "/writes/:id/refuse", "/writes/W-2/refuse", "/writes/:id/withdraw", "/writes/W-3/withdraw", "/writes/:id", "/writes/W-1", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1")
 
 // bodies are requests that the fixture can carry out.
 var bodies = map[string]string{
+	"/write":          `{"value":5,"reason":"load"}`,
 	"/shelve":         `{"reason":"known","until":"2026-03-14T16:00:00Z"}`,
 	"/out-of-service": `{"reason":"known","until":"2026-03-14T16:00:00Z"}`,
 	"/move":           `{"to":"triaged","text":"remote first"}`,

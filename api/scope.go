@@ -28,6 +28,7 @@ var _ interface {
 	tickets
 	losses
 	figures
+	writes
 } = (*view)(nil)
 
 // has tells whether a site is in the caller's scope. What belongs to no site belongs to the whole.

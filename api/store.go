@@ -21,6 +21,7 @@ type Store interface {
 	jobs
 	people
 	documents
+	writes
 	Ping(context.Context) error
 	// As gives the store for one who acts: writes are audited in their transaction.
 	As(*store.Trail) *store.Store
@@ -77,6 +78,15 @@ type tickets interface {
 type figures interface {
 	AlarmHistory(context.Context, store.FigureFilter) ([]faultline.Alarm, []faultline.AlarmEvent, error)
 	Faults(context.Context, store.FigureFilter) ([]faultline.Ticket, error)
+}
+
+type writes interface {
+	AddWrite(ctx context.Context, w faultline.Write, text string) error
+	// ChangeWrite calls change in one transaction; see store.Store.
+	ChangeWrite(ctx context.Context, id string, change func(*faultline.Write) (e faultline.WriteEvent, commit bool, err error)) (faultline.Write, error)
+	Write(ctx context.Context, id string) (faultline.Write, error)
+	Writes(context.Context, store.WriteFilter) ([]faultline.Write, int, error)
+	WriteEvents(ctx context.Context, id string) ([]faultline.WriteEvent, error)
 }
 
 type losses interface {

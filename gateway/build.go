@@ -77,6 +77,9 @@ func (g *Gateway) addModbus(devices []configured) error {
 			return err
 		}
 		g.drivers = append(g.drivers, driver{name, b})
+		for _, d := range buses[name].Devices {
+			g.orders.writers[d.Position] = b
+		}
 	}
 	return nil
 }

@@ -40,6 +40,10 @@ type Device struct {
 	// By point: what differs at this device from its profile.
 	Overrides map[string]profile.Override `yaml:"overrides,omitempty"`
 
+	// Writes are the points that may be written, of those that the profile marks. None unless given.
+	Writes   []AllowedWrite `yaml:"writes,omitempty"`
+	FourEyes bool           `yaml:"four_eyes,omitempty"` // all of them want a second person's approval
+
 	// Of the connection, so devices that share an address share these too.
 	Connections  int           `yaml:"connections,omitempty"`   // at once; default 1
 	Pipeline     int           `yaml:"pipeline,omitempty"`      // requests on their way at once on each connection; default 1
@@ -157,6 +161,7 @@ func (c *Config) device(to Problems, d *Device, field func(string) string, profi
 	} else if d.Profile == "" {
 		to.Add(field("profile"), "missing")
 	}
+	d.checkWrites(to, field, p)
 	polled := d.Address != "" && !strings.HasPrefix(d.Address, "mqtt:")
 	if p != nil {
 		polled = p.UsesModbus()

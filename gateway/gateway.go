@@ -74,6 +74,7 @@ type Gateway struct {
 	order   []string              // positions as configured
 	dated   map[string]bool       // of positions: frames bear the device's own time
 	drivers []driver
+	orders  *orders // to write
 
 	mqttMetrics *mqtt.Metrics // of all MQTT sources
 
@@ -106,7 +107,7 @@ func New(opt Options) (*Gateway, error) {
 	if opt.Sink == nil || opt.Profiles == nil {
 		return nil, fmt.Errorf("%w: a gateway needs a sink and profiles", faultline.ErrInvalid)
 	}
-	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}, rolled: map[string]*rollovers{}, dated: map[string]bool{}}
+	g := &Gateway{opt: opt, log: opt.Log.With("component", "gateway", "gateway", opt.Config.ID), clock: newClock(), health: map[string]*health{}, reports: map[string]*reports{}, rolled: map[string]*rollovers{}, dated: map[string]bool{}, orders: newOrders()}
 	g.clock.hub = opt.HubTime
 	g.clock.wrong = opt.ClockError
 	g.metrics = newMetrics(opt.Registry, g.clock.uncertain)
@@ -121,6 +122,7 @@ func New(opt Options) (*Gateway, error) {
 			source = "mqtt:" + opt.Config.topic(d)
 		}
 		g.order = append(g.order, d.Position)
+		g.orders.add(d, p)
 		g.dated[d.Position] = p.MQTT.Time != ""
 		g.reports[d.Position] = newReports(p)
 		g.rolled[d.Position] = newRollovers(p)

@@ -9,6 +9,7 @@ type metrics struct {
 	store    prometheus.Histogram
 	up       *prometheus.GaugeVec
 	restarts prometheus.Counter
+	writes   *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer, uncertainClock func() bool) *metrics {
@@ -22,6 +23,7 @@ func newMetrics(r prometheus.Registerer, uncertainClock func() bool) *metrics {
 		up:       prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "faultline_gateway_device_up", Help: "Whether the device answers: 1 or 0."}, []string{"position"}),
 		restarts: prometheus.NewCounter(prometheus.CounterOpts{Name: "faultline_gateway_driver_restarts_total", Help: "Drivers started again after they failed."}),
 	}
+	m.writes = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "faultline_gateway_writes_total", Help: "Orders to write that came to an end, by outcome: written, differs, failed, unknown."}, []string{"status"})
 	held := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "faultline_gateway_clock_uncertain", Help: "1 while the wall clock is not believed."}, func() float64 {
 		if uncertainClock() {
 			return 1
@@ -29,7 +31,7 @@ func newMetrics(r prometheus.Registerer, uncertainClock func() bool) *metrics {
 		return 0
 	})
 	if r != nil {
-		r.MustRegister(m.frames, m.samples, m.store, m.up, m.restarts, held)
+		r.MustRegister(m.frames, m.samples, m.store, m.up, m.restarts, m.writes, held)
 	}
 	return m
 }

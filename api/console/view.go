@@ -44,7 +44,7 @@ type Notice struct {
 }
 
 // views are all pages; each has a template of its name.
-var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Rules{}, Rule{}, RuleVersion{}, Backtest{}, Data{}, DeadLetters{}, Contracts{}, Reference{}, Login{}, Problem{}}
+var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Writes{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Rules{}, Rule{}, RuleVersion{}, Backtest{}, Data{}, DeadLetters{}, Contracts{}, Reference{}, Login{}, Problem{}}
 
 // Link leads somewhere.
 type Link struct{ Href, Text string }
@@ -184,6 +184,9 @@ type Asset struct {
 	Status                   NE107
 	Reading                  []Fact // how its gateway does with reading it
 	DeviceHref               string
+	Setpoints                []WriteForm // points that may be written
+	MayWrite                 bool
+	Writes                   []WriteRow // what was written lately
 	Facts                    []Fact
 	Values                   []Value
 	Ranges                   []Option

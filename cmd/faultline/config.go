@@ -200,7 +200,7 @@ func (c *Config) positions() []faultline.Position {
 			}
 			out = append(out, faultline.Position{
 				Site: g.Site, ID: d.Position, Name: a.Name, Kind: prof.Kind, Gateway: g.ID,
-				Profile: prof.ID(), Address: shownAddress(d), Parent: a.Parent, Points: prof.DomainPoints(), Labels: a.Labels,
+				Profile: prof.ID(), Address: shownAddress(d), Parent: a.Parent, Points: writable(prof.DomainPoints(), d.Writable(prof)), Labels: a.Labels,
 				Asset: faultline.Asset{
 					Serial: a.Serial, Model: a.Model, Manufacturer: a.Manufacturer, Customer: a.Customer,
 					Criticality: faultline.Criticality(a.Criticality), ProductKind: a.ProductKind,

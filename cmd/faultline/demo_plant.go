@@ -36,6 +36,12 @@ var demoAssets = []demoAsset{
 	{"V-102", "vibration", "sim-vibration", "Vibration of pump 2", "C", "electronics", demoCustomer, 8},
 }
 
+// demoWrites are the setpoints that may be written, by profile.
+var demoWrites = map[string]string{
+	"sim-compressor": ", writes: [{point: load_pressure, min: 5.5}, {point: run_command, four_eyes: true}]",
+	"sim-chiller":    ", writes: [{point: chilled_water_setpoint}]",
+}
+
 // demoScript is what goes wrong: something breaks in the first half minute, something else degrades
 // slowly, a sensor breaks, a device vanishes for a while, the mains dip. Times count from the start of
 // the equipment. Each concerns another position, so each is one ticket.
@@ -65,7 +71,7 @@ func demoConfig(dir, listen string, plant *equipment.Plant, now time.Time) (*Con
 	for _, d := range plant.Devices() {
 		serials[d.Name] = d.Serial
 		if d.Protocol == equipment.ProtocolModbus {
-			text += fmt.Sprintf("      - {position: %s, profile: %s, address: %q, unit: %d, period: 1s}\n", d.Name, profiles[d.Name], "tcp://"+d.Address, d.Unit)
+			text += fmt.Sprintf("      - {position: %s, profile: %s, address: %q, unit: %d, period: 1s%s}\n", d.Name, profiles[d.Name], "tcp://"+d.Address, d.Unit, demoWrites[profiles[d.Name]])
 		} else {
 			text += fmt.Sprintf("      - {position: %s, profile: %s}\n", d.Name, profiles[d.Name]) // publishes to site/position/telemetry
 		}

@@ -15,7 +15,7 @@ import (
 
 // startEdge opens the stream in which a gateway of a site keeps its frames until the hub has them, and
 // starts what forwards them. Reading equipment never waits for the hub.
-func (n *node) startEdge(ctx context.Context, g gateway.Config, tell func(*faultline.GatewayState), forward func(what string, f func(context.Context) error)) (r gatewayRun, err error) {
+func (n *node) startEdge(ctx context.Context, g gateway.Config, take *orders, tell func(*faultline.GatewayState), forward func(what string, f func(context.Context) error)) (r gatewayRun, err error) {
 	srv, err := bus.StartServer(bus.ServerConfig{Dir: filepath.Join(n.cfg.dataDir(), "edge-"+g.ID), Name: g.ID, MaxStore: unlimited, Log: n.log})
 	if err != nil {
 		return r, err
@@ -38,6 +38,7 @@ func (n *node) startEdge(ctx context.Context, g gateway.Config, tell func(*fault
 	if err != nil {
 		return r, err
 	}
+	options.Serve = take.take
 	up, err := uplink.New(options)
 	if err != nil {
 		return r, err

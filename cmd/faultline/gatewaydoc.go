@@ -99,6 +99,7 @@ type gatewayRun struct {
 	writer *bus.Publisher
 	live   func(faultline.Frame)
 	read   func(context.Context) (bus.GatewayConfig, error)
+	take   *orders
 }
 
 // keepGateway makes what runs a gateway on the configuration that counts.
@@ -130,6 +131,9 @@ func (n *node) keepGateway(ctx context.Context, r gatewayRun) (*provision.Keeper
 			if g, profiles, err = n.cfg.readGateway(r.own.ID, r.own.Site, d); err != nil {
 				return nil, err
 			}
+			for _, p := range ownWritesOnly(&g, profiles, &r.own, n.cfg.profiles) {
+				n.log.Warn("nothing of this equipment can be written: the gateway's own file must say of it what the hub's version says", "gateway", g.ID, "position", p, "version", d.Version)
+			}
 		}
 		options := gateway.Options{
 			Config: g, Profiles: profiles, Sink: keptSink{countingSink{r.writer, &n.samples}, func(p string) { k.Good(p) }}, Version: buildVersion(),
@@ -149,6 +153,8 @@ func (n *node) keepGateway(ctx context.Context, r gatewayRun) (*provision.Keeper
 			if err != nil {
 				return err
 			}
+			r.take.gateway.Store(gw)
+			defer r.take.gateway.Store(nil)
 			return gw.Run(ctx)
 		}}
 		for _, d := range g.Devices {

@@ -62,13 +62,14 @@ func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 				keeper.Tell(s)
 			}
 		}
+		take := &orders{site: g.Site, id: g.ID}
 		run := gatewayRun{own: g}
 		if n.hub != nil {
 			run.writer, err = n.hub.Publisher(ctx, g.Site, g.ID)
 			run.live = func(f faultline.Frame) { _ = n.conn.PublishLive(f) } // not stored: the next one comes within a second
 			run.read = func(ctx context.Context) (bus.GatewayConfig, error) { return n.conn.Config(ctx, g.Site, g.ID) }
 		} else {
-			run, err = n.startEdge(ctx, g, tell, func(what string, f func(context.Context) error) {
+			run, err = n.startEdge(ctx, g, take, tell, func(what string, f func(context.Context) error) {
 				starts = append(starts, func() { forward.run(forwardCtx, fail, what, f) })
 			})
 		}
@@ -76,6 +77,7 @@ func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 			return fmt.Errorf("%s: %w", g.ID, err)
 		}
 		n.writers = append(n.writers, run.writer)
+		run.take = take
 		if keeper, err = n.keepGateway(ctx, run); err != nil {
 			return fmt.Errorf("%s: %w", g.ID, err)
 		}
@@ -87,6 +89,9 @@ func (n *node) startGateways(ctx context.Context, fail func(error)) error {
 		}
 		starts = starts[:0]
 		poll.run(pollCtx, fail, "gateway "+g.ID, keeper.Run)
+		if n.hub != nil {
+			poll.run(pollCtx, fail, "orders of "+g.ID, func(ctx context.Context) error { return take.take(ctx, n.conn) })
+		}
 	}
 	return nil
 }
@@ -131,7 +136,7 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 	s, sctx := n.begin(ctx, roleAPI)
 	var err error
 	n.api, err = api.New(api.Options{
-		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn,
+		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn, Orders: n.conn,
 		Workshop: &workshop{n.cfg.rules, n.cfg.profiles, n.store, n.influx},
 		Checks:   n.checks, Replay: n.replayed, Terms: n.cfg.warranty(), Statutory: n.cfg.Warranty.Statutory, Owner: n.owner(),
 		Log: n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,

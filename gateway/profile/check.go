@@ -121,6 +121,7 @@ func (pt *Point) check(to problems, at func(string) string) {
 		to.Add(at("heartbeat"), "%v: use 1s to 24h", pt.Heartbeat)
 	}
 	pt.checkMeaning(to, at)
+	pt.checkWritable(to, at)
 }
 
 func (pt *Point) checkMeaning(to problems, at func(string) string) {

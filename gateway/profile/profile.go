@@ -70,6 +70,7 @@ type Point struct {
 	Report       Report           `yaml:"report,omitempty"`        // default always
 	DeadBand     float64          `yaml:"dead_band,omitempty"`     // of report: change, in the point's unit: a smaller change is none
 	Heartbeat    time.Duration    `yaml:"heartbeat,omitempty"`     // of report: change: stored at least this often; default a minute
+	Write        *Writable        `yaml:"write,omitempty"`         // of a register that may be written; default none
 }
 
 // Register is a Modbus source.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -279,4 +280,37 @@ func FuzzFromCSV(f *testing.F) {
 			t.Fatalf("a valid list makes no valid profile: %v\n%s", err, p.YAML())
 		}
 	})
+}
+
+func TestWritable(t *testing.T) {
+	head := "name: x\nversion: \"1\"\nkind: pump\nsource: made up\npoints:\n  - "
+	for text, want := range map[string]string{
+		"{name: a, type: float, register: {table: holding, address: 0, data: uint16}, write: {min: 1, max: 5, step: 0.5}}":       "",
+		"{name: a, type: int, register: {table: holding, address: 0, data: uint16}, write: {values: [0, 1, 3], multiple: true}}": "",
+		"{name: a, type: bool, register: {table: coil, address: 0, data: bool}, write: {}}":                                      "",
+		"{name: a, type: float, register: {table: holding, address: 0, data: uint16}, write: {}}":                                "say how far",
+		"{name: a, type: float, register: {table: holding, address: 0, data: uint16}, write: {min: 1}}":                          "say how far",
+		"{name: a, type: float, register: {table: holding, address: 0, data: uint16}, write: {min: 5, max: 1}}":                  "must be above min",
+		"{name: a, type: float, register: {table: holding, address: 0, data: uint16}, write: {min: 1, max: 5, step: -1}}":        "above 0",
+		"{name: a, type: float, register: {table: holding, address: 0, data: uint16}, range: [0, 4], write: {min: 1, max: 5}}":   "would not read back",
+		"{name: a, type: float, register: {table: input, address: 0, data: uint16}, write: {min: 1, max: 5}}":                    "only a coil or a holding",
+		"{name: a, type: bool, register: {table: discrete, address: 0, data: bool}, write: {}}":                                  "only a coil or a holding",
+		"{name: a, type: bool, register: {table: coil, address: 0, data: bool}, write: {min: 0, max: 1}}":                        "no limits",
+		"{name: a, type: string, register: {table: holding, address: 0, data: string, length: 4}, write: {}}":                    "only numbers and bools",
+		"{name: a, type: float, json: a, write: {min: 1, max: 5}}":                                                               "only a register",
+	} {
+		p, err := Decode("x.yaml", []byte(head+text+"\n"))
+		if want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+				continue
+			}
+			again, err := Decode("y.yaml", p.YAML())
+			if err != nil || again.Points[0].Write == nil || !reflect.DeepEqual(again.Points[0].Write, p.Points[0].Write) {
+				t.Errorf("%s: does not survive being written: %v\n%s", text, err, p.YAML())
+			}
+		} else if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
 }

@@ -162,6 +162,25 @@ func (pt *Point) flow() flow {
 			f.word("heartbeat", pt.Heartbeat.String())
 		}
 	}
+	if w := pt.Write; w != nil {
+		var g flow
+		for _, l := range []struct {
+			key string
+			v   *float64
+		}{{"min", w.Min}, {"max", w.Max}} {
+			if l.v != nil {
+				g = append(g, l.key+": "+number(*l.v))
+			}
+		}
+		if w.Step != 0 {
+			g = append(g, "step: "+number(w.Step))
+		}
+		g.numbers("values", w.Values)
+		if w.Multiple {
+			g = append(g, "multiple: true")
+		}
+		f = append(f, "write: "+g.String())
+	}
 	if pt.Trend {
 		f = append(f, "trend: true")
 	}

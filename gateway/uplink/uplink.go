@@ -34,7 +34,9 @@ type Options struct {
 	// HubTime, if set, is told what time it is at the hub, on connecting and every minute.
 	HubTime func(hub, at time.Time)
 	// Dial connects to the hub; called again after a failure. The uplink closes the connection.
-	Dial     func(ctx context.Context) (*bus.Conn, error)
+	Dial func(ctx context.Context) (*bus.Conn, error)
+	// Serve, if not nil, runs beside forwarding on each connection, until its ctx ends: what the hub asks.
+	Serve    func(ctx context.Context, c *bus.Conn) error
 	Log      *slog.Logger
 	Registry prometheus.Registerer // may be nil
 }
@@ -163,6 +165,13 @@ func (u *Uplink) once(ctx context.Context) error {
 	asks, stop := context.WithCancel(ctx)
 	defer stop()
 	asking.Go(func() { u.askTime(asks, conn) })
+	if u.o.Serve != nil {
+		asking.Go(func() {
+			if err := u.o.Serve(asks, conn); err != nil && asks.Err() == nil {
+				u.log.Warn("what the hub asks is not served", "error", err)
+			}
+		})
+	}
 	return u.o.Edge.Forward(ctx, hub)
 }
 

@@ -24,6 +24,7 @@ var conformance = []struct {
 	{"times", testTimes},
 	{"append only", testAppendOnly},
 	{"alarms", testAlarms},
+	{"writes", testWrites},
 	{"alarm events", testAlarmEvents},
 	{"journals", testJournals},
 	{"figures", testFigures},
