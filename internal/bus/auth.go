@@ -38,7 +38,7 @@ func GatewayRights(site, gateway string, partitions int) Rights {
 			"$JS.API.STREAM.INFO.KV_" + configBucket,
 			"$JS.API.DIRECT.GET.KV_" + configBucket + ".$KV." + configBucket + "." + site + "." + gateway,
 		},
-		Subscribe: []string{inbox(site, gateway) + ".>", "w." + site + "." + gateway},
+		Subscribe: []string{inbox(site, gateway) + ".>", orderSubject(site, gateway)},
 		Answer:    true,
 	}
 }

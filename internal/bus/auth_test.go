@@ -149,7 +149,7 @@ func TestGatewayMayUseItsOwnOnly(t *testing.T) {
 			}
 
 			// Requests that are its own reach it, and its answers the asker.
-			sub, err := c.nc.Subscribe("w.plant-3.gw1", func(m *nats.Msg) { _ = m.Respond([]byte("done")) })
+			sub, err := c.nc.Subscribe(orderSubject("plant-3", "gw1"), func(m *nats.Msg) { _ = m.Respond([]byte("done")) })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +157,7 @@ func TestGatewayMayUseItsOwnOnly(t *testing.T) {
 			if err := c.nc.Flush(); err != nil {
 				t.Fatal(err)
 			}
-			if m, err := w.hub.conn.nc.Request("w.plant-3.gw1", nil, 10*time.Second); err != nil || string(m.Data) != "done" {
+			if m, err := w.hub.conn.nc.Request(orderSubject("plant-3", "gw1"), nil, 10*time.Second); err != nil || string(m.Data) != "done" {
 				t.Errorf("%v", err)
 			}
 
@@ -180,7 +180,7 @@ func TestGatewayMayUseItsOwnOnly(t *testing.T) {
 				"f." + string(rune('0'+1-part)) + ".plant-3.gw1.P-1", // another partition
 				"$JS.API.STREAM.MSG.GET." + stream, "$JS.API.STREAM.PURGE." + stream, "$JS.API.STREAM.DELETE." + stream, "$JS.API.STREAM.LIST",
 				"$JS.API.CONSUMER.CREATE." + stream, "$JS.API.STREAM.CREATE.X", "$KV." + configBucket + ".plant-3.gw1",
-				"$JS.API.DIRECT.GET.KV_" + configBucket + ".$KV." + configBucket + ".south.gw1", "_INBOX.south.gw9.x", "w.south.gw9",
+				"$JS.API.DIRECT.GET.KV_" + configBucket + ".$KV." + configBucket + ".south.gw1", "_INBOX.south.gw9.x", "ctl.south.gw9", "ctl.plant-3.gw1",
 			}
 			for _, s := range others {
 				if err := c.nc.Publish(s, []byte("x")); err != nil {
@@ -188,12 +188,12 @@ func TestGatewayMayUseItsOwnOnly(t *testing.T) {
 				}
 			}
 			eventually(t, "all are refused", func() bool { return int(refused.Load()) == len(others) })
-			for _, s := range []string{">", "f.>", "_INBOX.>", "_INBOX.plant-3.gw2.>", "live.>", "w.plant-3.gw2", "event", "$SYS.>"} {
+			for _, s := range []string{">", "f.>", "_INBOX.>", "_INBOX.plant-3.gw2.>", "live.>", "w.plant-3.gw1", "ctl.plant-3.gw2", "ctl.>", "event", "$SYS.>"} {
 				if _, err := c.nc.Subscribe(s, func(*nats.Msg) { t.Errorf("heard %s", s) }); err != nil {
 					t.Fatal(err)
 				}
 			}
-			eventually(t, "all are refused", func() bool { return int(refused.Load()) == len(others)+8 })
+			eventually(t, "all are refused", func() bool { return int(refused.Load()) == len(others)+10 })
 			if err := w.hub.conn.nc.Flush(); err != nil {
 				t.Fatal(err)
 			}

@@ -28,9 +28,9 @@ const (
 	maxOrder   = 16 << 10         // bytes
 )
 
-// orderSubject is where a gateway takes orders. Where a site's name is a number, a partition's stream
-// may listen too ("w.<partition>.>" are claims): it ignores what it hears, and its answers are ignored.
-func orderSubject(site, gateway string) string { return "w." + site + "." + gateway }
+// orderSubject is where a gateway takes orders. No stream listens there, whatever the site is called: a
+// stored order could be carried out late, and a stream's acknowledgement taken for an answer.
+func orderSubject(site, gateway string) string { return "ctl." + site + "." + gateway }
 
 // TakeOrders hands orders to write for a gateway to do, some at once, until ctx ends; then it waits for
 // those under way and returns nil.

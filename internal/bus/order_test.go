@@ -3,10 +3,13 @@ package bus
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faultline-iot/faultline"
 )
@@ -39,12 +42,15 @@ func taker(t *testing.T, c *Conn, site string, do func(context.Context, faultlin
 
 func TestOrder(t *testing.T) {
 	each(t, func(t *testing.T, connect func(string) *Conn) {
-		// "0" is a site whose name is a partition's number: the partition's stream hears the order too.
+		// "0" is a site whose name is a partition's number: its stream stores what is on "w.0.>".
 		for _, site := range []string{"plant-3", "0"} {
 			hub, edge := connect("hub"), connect("gw1")
 			openHub(t, hub, HubConfig{Partitions: 1})
 			if a := hub.Order(t.Context(), site, "gw2", anOrder("o0")); a.Status != faultline.WriteFailed || !strings.Contains(a.Message, "cannot be reached") {
 				t.Errorf("%+v", a)
+			}
+			if s, err := hub.js.StreamNameBySubject(t.Context(), orderSubject(site, "gw1")); !errors.Is(err, jetstream.ErrStreamNotFound) {
+				t.Errorf("orders are stored in %q: %v", s, err)
 			}
 			var wrote atomic.Int32
 			stop := taker(t, edge, site, func(_ context.Context, o faultline.WriteOrder) faultline.WriteAnswer {
