@@ -6,10 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/firmware-sim/equipment"
+	"github.com/faultline-iot/faultline/gateway/profile"
+	"github.com/faultline-iot/faultline/internal/bus"
 )
 
 // post sends JSON and reads the answer.
@@ -85,4 +89,74 @@ func TestWriteASetpoint(t *testing.T) {
 			t.Errorf("%+v: the gateway is gone", w)
 		}
 	})
+	// A version of the gateway's configuration that comes from the hub reads, but lets nothing be written.
+	t.Run("only the hub allows it", func(t *testing.T) {
+		hub, err := freeAddress()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("FAULTLINE_HUB_TOKEN", "s3cret")
+		centre, _ := start(t, load(t, fmt.Sprintf("hub: {listen: %q}\n", hub)+shared), roleIngest, roleRules, roleAPI)
+		start(t, load(t, fmt.Sprintf("hub: {url: \"nats://%s\"}\nedge: {pull_every: 100ms, trial: 4s}\ngateways: [{id: gw-1, site: north}]\n", hub)), roleGateway)
+		eventually(t, "the hub's version runs", func() bool {
+			list, err := centre.store.Gateways(t.Context())
+			return err == nil && len(list) == 1 && list[0].State != nil && list[0].State.Config == 1
+		})
+		w, _ := post[faultline.Write](t, centre.api.URL()+"/api/v1/assets/north/C-1/points/load_pressure/write", `{"value":6.5,"reason":"test"}`)
+		if w.Status != faultline.WriteFailed || !strings.Contains(w.Message, "does not allow") || shows("load_pressure") != 5.75 {
+			t.Errorf("%+v, the equipment has %v", w, shows("load_pressure"))
+		}
+	})
+}
+
+// What may be written stands in the gateway's own file: a version of the hub's can take it away, and neither give
+// it nor move it to other registers, limits or equipment.
+func TestOwnWritesOnly(t *testing.T) {
+	const file = "gateways: [{id: gw-1, site: north, devices: [{position: C-1, profile: sim-compressor, address: \"tcp://192.0.2.1\", writes: [{point: load_pressure, max: 6.5}]}, {position: C-2, profile: sim-compressor, address: \"tcp://192.0.2.2\"}]}]\n"
+	cfg := load(t, file)
+	own := &cfg.Gateways[0]
+	version := func(was, is string) []string {
+		t.Helper()
+		d, err := load(t, strings.Replace(file, was, is, 1)).gatewayDocuments()
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, set, err := cfg.readGateway("gw-1", "north", bus.GatewayConfig{Version: 2, Body: d["gw-1"]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed := ownWritesOnly(&g, set, own, cfg.profiles)
+		for _, d := range g.Devices {
+			if slices.Contains(closed, d.Position) && (len(d.Writes) > 0 || d.FourEyes) {
+				t.Errorf("%s: closed %v, %s has %v", is, closed, d.Position, d.Writes)
+			}
+		}
+		return closed
+	}
+	for _, c := range []struct{ name, was, is, want string }{
+		{"the same", "x", "x", "[]"},
+		{"another address", "192.0.2.1", "192.0.2.9", "[C-1]"},
+		{"a wider limit", "max: 6.5", "max: 6.8", "[C-1]"},
+		{"another point", "{point: load_pressure, max: 6.5}", "{point: load_pressure, max: 6.5}, {point: run_command}", "[C-1]"},
+		{"another device", `192.0.2.2"`, `192.0.2.2", writes: [{point: run_command}]`, "[C-2]"},
+		{"taken away", ", writes: [{point: load_pressure, max: 6.5}]", "", "[]"},
+		{"what is read of another", `192.0.2.2"`, `192.0.2.2", period: 5s`, "[]"},
+	} {
+		if got := fmt.Sprint(version(c.was, c.is)); got != c.want {
+			t.Errorf("%s: closed %s, want %s", c.name, got, c.want)
+		}
+	}
+	// A profile of the same name with other registers.
+	p, err := cfg.profiles.Get("sim-compressor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := profile.LoadTexts(profile.Written{File: "p.yaml", Data: bytes.Replace(p.YAML(), []byte("title:"), []byte("title: \"other\" #"), 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := *own
+	if closed := ownWritesOnly(&g, set, own, cfg.profiles); fmt.Sprint(closed) != "[C-1]" || len(own.Devices[0].Writes) != 1 {
+		t.Errorf("another profile: closed %v, the own is %v", closed, own.Devices[0].Writes)
+	}
 }
