@@ -37,7 +37,10 @@ func certsCommand(_ context.Context, fs *flag.FlagSet, args []string, out io.Wri
 	renew := fs.Bool("renew", false, "with ca: a new authority that issues from now on; the one before stays trusted")
 	forget := fs.Bool("forget", false, "with ca: trust the newest authority alone")
 	within := fs.Duration("within", 90*24*time.Hour, "with renew: what ends within this time")
-	fs.Usage = func() { fmt.Fprint(fs.Output(), certsHelp, "\nFlags:\n"); fs.PrintDefaults() }
+	fs.Usage = func() {
+		fmt.Fprint(fs.Output(), "faultline certs: make and renew the certificates of hub, gateways and listeners\n\n", certsHelp, "\nFlags:\n")
+		fs.PrintDefaults()
+	}
 	if err := parse(fs, args, 1); err != nil {
 		return err
 	}

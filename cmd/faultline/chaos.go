@@ -37,7 +37,7 @@ func chaosCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 	fs.DurationVar(&o.Period, "period", 500*time.Millisecond, "between two readings of a device; each is 40 samples")
 	fs.StringVar(&o.Influxd, "influxd", "", "`PROGRAM` of an InfluxDB 1.8 for the stage with a cluster; influxd of the path, or else the embedded engine, unless given")
 	fs.Usage = func() {
-		fmt.Fprint(fs.Output(), `faultline chaos [-for 30m] [-report FILE] [-only KINDS]
+		fmt.Fprint(fs.Output(), `faultline chaos [-for 30m] [-report FILE] [-only KINDS]: break an installation of its own and account for every sample
   Starts an installation of its own on this machine (equipment, gateways, hub, centre, InfluxDB, SQL), breaks it
   again and again, lets it recover, and accounts for every sample, alarm and ticket. It ends with an error when
   something is missing or doubled. What is on the machine otherwise is not touched. As root on Linux it cuts

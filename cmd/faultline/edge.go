@@ -39,6 +39,8 @@ func (n *node) startEdge(ctx context.Context, g gateway.Config, take *orders, te
 		return r, err
 	}
 	options.Serve = take.take
+	clock := &hubTime{}
+	options.HubTime = clock.told
 	up, err := uplink.New(options)
 	if err != nil {
 		return r, err
@@ -49,7 +51,7 @@ func (n *node) startEdge(ctx context.Context, g gateway.Config, take *orders, te
 		return r, err
 	}
 	forward("buffer of "+g.ID, buffer.Run)
-	return gatewayRun{own: g, writer: writer, live: up.PublishLive, read: up.Config}, nil
+	return gatewayRun{own: g, writer: writer, live: up.PublishLive, read: up.Config, clock: clock}, nil
 }
 
 // watchBuffer warns before the edge's limits drop what the hub does not have.

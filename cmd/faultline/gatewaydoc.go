@@ -100,6 +100,7 @@ type gatewayRun struct {
 	live   func(faultline.Frame)
 	read   func(context.Context) (bus.GatewayConfig, error)
 	take   *orders
+	clock  *hubTime // of a hub elsewhere; nil: it is in this process
 }
 
 // keepGateway makes what runs a gateway on the configuration that counts.
@@ -137,7 +138,7 @@ func (n *node) keepGateway(ctx context.Context, r gatewayRun) (*provision.Keeper
 		}
 		options := gateway.Options{
 			Config: g, Profiles: profiles, Sink: keptSink{countingSink{r.writer, &n.samples}, func(p string) { k.Good(p) }}, Version: buildVersion(),
-			Live: r.live, ClockError: testClock(),
+			Live: r.live, ClockError: testClock(), HubTime: r.clock != nil,
 			Recent: func(ctx context.Context) ([]faultline.Frame, error) { return r.writer.Recent(ctx, recentFrames) },
 			Log:    n.log,
 		}
@@ -155,6 +156,9 @@ func (n *node) keepGateway(ctx context.Context, r gatewayRun) (*provision.Keeper
 			}
 			r.take.gateway.Store(gw)
 			defer r.take.gateway.Store(nil)
+			if r.clock != nil {
+				r.clock.runs(gw)
+			}
 			return gw.Run(ctx)
 		}}
 		for _, d := range g.Devices {
