@@ -98,7 +98,7 @@ func (b *backtests) get(id string) (Backtest, bool) {
 	return Backtest{}, false
 }
 
-func (b *backtests) change(t *Backtest, f func()) {
+func (b *backtests) change(f func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f()
@@ -135,8 +135,8 @@ func (s *Server) startBacktest(c *call, q *BacktestRequest) (Backtest, error) {
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails
 	t := &Backtest{ID: hex.EncodeToString(id), Rule: r.Name, Version: r.Version, Site: p.Site, Position: p.ID, From: q.From.UTC(), To: q.To.UTC()}
-	b := s.backtests
-	b.change(t, func() {
+	b, begun := s.backtests, *t // t is changed by what runs from here on
+	b.change(func() {
 		b.list = append(b.list, t)
 		if len(b.list) > keptBacktests {
 			b.list = b.list[1:]
@@ -155,10 +155,10 @@ func (s *Server) startBacktest(c *call, q *BacktestRequest) (Backtest, error) {
 			}
 		})
 		report, err := s.workshop.Backtest(ctx, t.Rule, body, position, t.From, t.To, func(part float64) {
-			b.change(t, func() { t.Part = part })
+			b.change(func() { t.Part = part })
 			s.tellBacktest(t.ID)
 		})
-		b.change(t, func() {
+		b.change(func() {
 			t.Done, t.Part = true, 1
 			if err != nil {
 				t.Error = err.Error()
@@ -168,7 +168,7 @@ func (s *Server) startBacktest(c *call, q *BacktestRequest) (Backtest, error) {
 		})
 		s.tellBacktest(t.ID)
 	})
-	return *t, nil
+	return begun, nil
 }
 
 func (s *Server) tellBacktest(id string) {
