@@ -28,6 +28,12 @@ type kept struct {
 	from, to time.Time // uncondensed
 }
 
+func (k *kept) set(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f()
+}
+
 func (k *kept) Condense(_ context.Context, site string, from, to time.Time) (int, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -206,20 +212,20 @@ func TestCondenser(t *testing.T) {
 		settle(45 * time.Second)
 		want("s1 31 20:00 1h0m0s")
 		// One that comes while its hour is condensed keeps the mark.
-		in.during = sync.OnceFunc(func() { mark(hour.Add(-5 * time.Hour)) })
+		in.set(func() { in.during = sync.OnceFunc(func() { mark(hour.Add(-5 * time.Hour)) }) })
 		mark(hour.Add(-5 * time.Hour))
 		settle(80 * time.Second)
 		settle(80 * time.Second)
 		want("s1 31 19:00 1h0m0s", "s1 31 19:00 1h0m0s")
-		in.during = nil
+		in.set(func() { in.during = nil })
 		// A server that is away is asked again, less and less often.
-		in.fail = errDown
+		in.set(func() { in.fail = errDown })
 		mark(hour.Add(-time.Hour))
 		settle(time.Hour)
 		if n := len(in.done()); n < 10 || n > 25 || cal.left() != 1 {
 			t.Errorf("%d attempts in an hour, %d hours left", n, cal.left())
 		}
-		in.fail = nil
+		in.set(func() { in.fail = nil })
 		settle(6 * time.Minute)
 		want("s1 31 23:00 1h0m0s")
 		cancel()

@@ -101,6 +101,7 @@ func (r *running) emit(ctx context.Context, f faultline.Frame, m bus.Meta) error
 	if err := f.Check(); err != nil {
 		r.t.Error(err)
 	}
+	f.Samples = slices.Clone(f.Samples) // the driver's again once this returns
 	r.mu.Lock()
 	r.frames = append(r.frames, f)
 	r.mu.Unlock()

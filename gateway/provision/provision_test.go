@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 // which gives nothing good; "!" does not pass its check, "?" ends at once.
 type site struct {
 	t     *testing.T
+	mu    sync.Mutex // of want, err and runs
 	file  string
 	want  bus.GatewayConfig
 	err   error
@@ -37,7 +39,9 @@ func (s *site) make(d bus.GatewayConfig) (*Candidate, error) {
 		c.Positions = append(c.Positions, strings.TrimPrefix(p, "-"))
 	}
 	c.Run = func(ctx context.Context) error {
+		s.mu.Lock()
 		s.runs = append(s.runs, d.Body)
+		s.mu.Unlock()
 		if d.Body == "?" {
 			return errors.New("no such port")
 		}
@@ -60,7 +64,7 @@ func (s *site) make(d bus.GatewayConfig) (*Candidate, error) {
 // run begins a process; the returned function ends it.
 func (s *site) run() (stop func()) {
 	s.t.Helper()
-	k, err := New(Options{File: s.file, Own: s.own, Fresh: s.fresh, Make: s.make, Read: func(context.Context) (bus.GatewayConfig, error) { return s.want, s.err }})
+	k, err := New(Options{File: s.file, Own: s.own, Fresh: s.fresh, Make: s.make, Read: s.read})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -87,7 +91,27 @@ func (s *site) state(config, refused int, why string) {
 }
 
 func (s *site) live(version int, body string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.want, s.err = bus.GatewayConfig{Version: version, Body: body}, nil
+}
+
+func (s *site) read(context.Context) (bus.GatewayConfig, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.want, s.err
+}
+
+func (s *site) away() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = errors.New("away")
+}
+
+func (s *site) ran() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.runs)
 }
 
 func newSite(t *testing.T) *site {
@@ -111,8 +135,8 @@ func TestFollows(t *testing.T) {
 		s.live(3, "P-1 -P-2")
 		time.Sleep(10 * time.Second)
 		s.state(3, 0, "")
-		if want := []string{"", "P-1 P-2", "P-1 -P-2"}; !slices.Equal(s.runs, want) {
-			t.Errorf("ran %q, want %q: what says the same is no reason to start again", s.runs, want)
+		if want := []string{"", "P-1 P-2", "P-1 -P-2"}; !slices.Equal(s.ran(), want) {
+			t.Errorf("ran %q, want %q: what says the same is no reason to start again", s.ran(), want)
 		}
 		s.live(4, "!")
 		time.Sleep(10 * time.Second)
@@ -121,7 +145,7 @@ func TestFollows(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		s.state(3, 0, "")
 		stop()
-		s.err = errors.New("away")
+		s.away()
 		stop = s.run()
 		time.Sleep(10 * time.Second)
 		s.state(3, 0, "")
@@ -141,12 +165,12 @@ func TestGoesBack(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		s.state(1, 2, "no good sample within 2m0s of [P-1 P-2]")
 		stop()
-		runs := len(s.runs)
+		runs := len(s.ran())
 		stop = s.run() // it is not tried again
 		time.Sleep(10 * time.Minute)
 		s.state(1, 2, "silences")
-		if want := []string{"P-1 P-2"}; !slices.Equal(s.runs[runs:], want) {
-			t.Errorf("ran %q, want %q", s.runs[runs:], want)
+		if want := []string{"P-1 P-2"}; !slices.Equal(s.ran()[runs:], want) {
+			t.Errorf("ran %q, want %q", s.ran()[runs:], want)
 		}
 		s.live(3, "?")
 		time.Sleep(10 * time.Second)

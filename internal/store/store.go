@@ -123,6 +123,9 @@ func (s *Store) update(ctx context.Context, what string, fn func(conn) error) (e
 		}
 	}
 	if err := tx.Commit(); err != nil {
+		if ctx.Err() != nil { // the driver may only say that the transaction is over
+			err = errors.Join(context.Cause(ctx), err)
+		}
 		return fmt.Errorf("%s: commit: %w", what, err)
 	}
 	if s.trail != nil {
