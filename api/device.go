@@ -302,16 +302,9 @@ func (s *Server) getDeviceSeries(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	to, err := c.moment("to", c.now)
+	from, to, err := c.span()
 	if err != nil {
 		return nil, err
-	}
-	from, err := c.moment("from", to.Add(-time.Hour))
-	if err != nil {
-		return nil, err
-	}
-	if span := to.Sub(from); span <= 0 || span > maxSpan {
-		return nil, invalid("from and to: to must be after from, by at most ten years")
 	}
 	history, err := s.healthHistory(c.Request.Context(), p, from, to, 1000)
 	if err != nil {

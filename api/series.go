@@ -14,21 +14,28 @@ import (
 
 const maxSpan = 10 * 366 * 24 * time.Hour
 
+// span is the time that a request asks for: the hour before to, or before now, unless it says otherwise.
+func (c *call) span() (from, to time.Time, err error) {
+	if to, err = c.moment("to", c.now); err != nil {
+		return from, to, err
+	}
+	if from, err = c.moment("from", to.Add(-time.Hour)); err != nil {
+		return from, to, err
+	}
+	if span := to.Sub(from); span <= 0 || span > maxSpan {
+		return from, to, invalid("from and to: to must be after from, by at most ten years")
+	}
+	return from, to, nil
+}
+
 func (s *Server) getSeries(c *call) (any, error) {
 	p, err := s.position(c)
 	if err != nil {
 		return nil, err
 	}
-	to, err := c.moment("to", c.now)
+	from, to, err := c.span()
 	if err != nil {
 		return nil, err
-	}
-	from, err := c.moment("from", to.Add(-time.Hour))
-	if err != nil {
-		return nil, err
-	}
-	if span := to.Sub(from); span <= 0 || span > maxSpan {
-		return nil, invalid("from and to: to must be after from, by at most ten years")
 	}
 	most, err := c.integer("max", 1000, 10, 5000)
 	if err != nil {
