@@ -190,28 +190,3 @@ func TestKeys(t *testing.T) {
 		}
 	}
 }
-
-func TestEvaluate(t *testing.T) {
-	h := func(n float64) time.Time { return t0.Add(time.Duration(n * float64(time.Hour))) }
-	told := func(response, solution time.Time) []Turn {
-		return []Turn{{At: response, Kind: EventResponse}, {At: solution, Kind: EventSolution}}
-	}
-	service := func(*Ticket) ServiceTerms { return DefaultService }
-	tickets := []Ticket{
-		{Kind: TicketFault, Priority: P1, Status: StatusClosed, ReceivedAt: h(0), Course: told(h(0.5), h(4)), ResolvedAt: h(4), ClosedAt: h(20)},
-		{Kind: TicketFault, Priority: P3, Status: StatusResolved, ReceivedAt: h(1), Course: told(h(26), h(72)), ResolvedAt: h(73)}, // 25 h is late, 71 h after receiving is in time
-		{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: h(98)},                                                    // overdue
-		{Kind: TicketManual, Priority: P2, Status: StatusNew, ReceivedAt: h(99)},                                                   // running
-		{Kind: TicketInspection, Status: StatusClosed, ReceivedAt: h(2), ResolvedAt: h(3)},
-		{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: h(3), Test: true},
-		{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: h(-1)},
-	}
-	got := Evaluate(tickets, t0, service, h(100))
-	want := Evaluation{Received: 5, Solved: 3, ResponseMet: 1, ResponseMissed: 2, AnswerMet: 2, AnswerMissed: 0, MeanResponse: 3600 * 25.5 / 2, MeanSolution: 3600 * 77.0 / 3}
-	if got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
-	}
-	if got := Evaluate(nil, t0, service, t0); got != (Evaluation{}) {
-		t.Errorf("of nothing: %+v", got)
-	}
-}

@@ -89,6 +89,7 @@ type Server struct {
 	latest   *latest
 	audience *audience
 	notices  notices
+	tiles    deskTiles
 	attempts attempts
 	throttle *throttle
 	hashing  hashing

@@ -54,6 +54,7 @@ func (s *Server) pageRoutes() []route {
 		by(operator, post("/alarms/:site/:position/:rule/reset", s.verbForm("reset"))),
 		get("/figures", s.figuresPage),
 		get("/figures/rules", s.scorecardPage),
+		get("/figures/desk", s.evaluationPage),
 		by(customer, get("/tickets", s.ticketsPage)),
 		by(operator, post("/tickets", s.newTicketForm)),
 		by(operator, get("/tickets/new", s.newTicketPage)),

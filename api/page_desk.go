@@ -26,7 +26,7 @@ func (s *Server) formTime(c *call, name string) (time.Time, error) {
 }
 
 func (s *Server) newTicketPage(c *call) (any, error) {
-	return s.showNewTicket(c, Report{Site: c.Query("site"), Position: c.Query("position")}, console.Notice{}, http.StatusOK)
+	return s.showNewTicket(c, Report{Kind: faultline.TicketKind(c.Query("kind")), Site: c.Query("site"), Position: c.Query("position")}, console.Notice{}, http.StatusOK)
 }
 
 // showNewTicket shows the form of a new ticket with what was entered.

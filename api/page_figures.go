@@ -11,12 +11,15 @@ import (
 	"github.com/faultline-iot/faultline/internal/store"
 )
 
-var figureSpans = []string{"1", "7", "30", "90"}
+var (
+	figureSpans = []string{"1", "7", "30", "90"}
+	deskSpans   = []string{"7", "30", "90", "365"}
+)
 
 // figureChoice reads what a page of figures is about; what it does not know is the usual.
-func (s *Server) figureChoice(c *call, b *contents) (console.FigureChoice, store.FigureFilter) {
+func (s *Server) figureChoice(c *call, b *contents, spans []string) (console.FigureChoice, store.FigureFilter) {
 	days := c.Query("days")
-	if !slices.Contains(figureSpans, days) {
+	if !slices.Contains(spans, days) {
 		days = strconv.Itoa(figureDays)
 	}
 	n, _ := strconv.Atoi(days)
@@ -31,7 +34,7 @@ func (s *Server) figureChoice(c *call, b *contents) (console.FigureChoice, store
 	if f.MadeUp {
 		origin = "made_up"
 	}
-	v := console.FigureChoice{Sites: siteOptions(b, f.Site), Days: options("", figureSpans, days, name)[1:],
+	v := console.FigureChoice{Sites: siteOptions(b, f.Site), Days: options("", spans, days, name)[1:],
 		Origin: options("Real", []string{"made_up"}, origin, func(string) string { return console.Text("Made-up history") }), MadeUp: f.MadeUp}
 	return v, f
 }
@@ -43,7 +46,7 @@ func (s *Server) figuresPage(c *call) (any, error) {
 	}
 	v := console.Figures{}
 	var f store.FigureFilter
-	v.Choice, f = s.figureChoice(c, &b)
+	v.Choice, f = s.figureChoice(c, &b, figureSpans)
 	figures, err := s.figuresOf(c, f)
 	if err != nil {
 		return nil, err
@@ -145,7 +148,7 @@ func (s *Server) scorecardPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	choice, f := s.figureChoice(c, &b)
+	choice, f := s.figureChoice(c, &b, figureSpans)
 	f.MadeUp = false // it is left out of scorecards
 	card, err := s.scorecard(c, f)
 	if err != nil {

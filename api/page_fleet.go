@@ -29,12 +29,12 @@ func (s *Server) overviewPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	desk, err := s.evaluate(c)
+	desk, err := s.deskTile(c)
 	if err != nil {
 		return nil, err
 	}
 	v := console.Overview{Tickets: len(f.tickets), Hidden: max(0, len(assets)-shownAssets)}
-	v.Tiles = []console.Tile{assetTile(assets), alarmTile(f), ticketTile(f), deskTile(&desk), s.dataTile(c.now, &ledger)}
+	v.Tiles = []console.Tile{assetTile(assets), alarmTile(f), ticketTile(f), desk, s.dataTile(c.now, &ledger)}
 
 	byNeed(f.tickets, &f.contents, c.now)
 	v.Next = m.tickets(f.tickets[:min(len(f.tickets), shownTickets)])

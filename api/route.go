@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/sheet"
 )
 
 // param is a query parameter of a route.
@@ -45,11 +46,13 @@ const (
 )
 
 var (
-	siteParam     = param{name: "site", about: "only this site"}
-	positionParam = param{name: "position", about: "only this position"}
-	limitParam    = param{name: "limit", about: "rows of the page, at most 500", kind: "integer"}
-	daysParam     = param{name: "days", about: "until now, at most 366; 30 unless given", kind: "integer"}
-	offsetParam   = param{name: "offset", about: "rows to skip", kind: "integer"}
+	siteParam        = param{name: "site", about: "only this site"}
+	positionParam    = param{name: "position", about: "only this position"}
+	limitParam       = param{name: "limit", about: "rows of the page, at most 500", kind: "integer"}
+	daysParam        = param{name: "days", about: "until now, at most 366; 30 unless given", kind: "integer"}
+	evaluationParams = []param{{name: "by", about: "what groups are; site unless given", values: evaluationGroups}, siteParam, {name: "from", about: "beginning; days before to unless given", kind: "date-time"},
+		{name: "to", about: "end; now unless given", kind: "date-time"}, daysParam, {name: "made_up", about: "of demonstration history instead of what happened", kind: "boolean"}}
+	offsetParam = param{name: "offset", about: "rows to skip", kind: "integer"}
 )
 
 // apiRoutes is the table of the API.
@@ -120,7 +123,9 @@ func (s *Server) apiRoutes() []route {
 		by(operator, post("/tickets", tagTickets, "Open a ticket by hand", Report{}, Ticket{}, s.postReport)),
 		by(agent, post("/tickets/:id/amend", tagTickets, "Correct a ticket: priority, when it was received, contract, who has it", Amend{}, Ticket{}, s.postAmend)),
 
-		get("/evaluation", tagTickets, "How the desk did in the last 30 days; made-up history apart", DeskFigures{}, s.getEvaluation),
+		get("/evaluation", tagTickets, "How the desk did with the tickets received in a time, and how often equipment failed, by group; times in seconds", DeskFigures{}, s.getEvaluation, evaluationParams...),
+		media(get("/evaluation/export", tagTickets, "The same as a table, times in hours", nil, s.exportEvaluation,
+			append([]param{{name: "format", about: "csv unless given", values: sheet.Formats}}, evaluationParams...)...), "text/csv"),
 
 		get("/alarm-figures", tagAlarms, "How good the alarms were, per site and in total, with the worst actors and what to do", AlarmFigures{}, s.getAlarmFigures, siteParam, daysParam,
 			param{name: "made_up", about: "of demonstration history instead of what happened", kind: "boolean"}),

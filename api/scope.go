@@ -236,6 +236,21 @@ func (v *view) Faults(ctx context.Context, f store.FigureFilter) ([]faultline.Ti
 	return v.in.Faults(ctx, f)
 }
 
+// Teams that serve a site in scope.
+func (v *view) Teams(ctx context.Context) ([]faultline.Team, error) {
+	all, err := v.in.Teams(ctx)
+	if err != nil || len(v.who.sites) == 0 {
+		return all, err
+	}
+	return slices.DeleteFunc(all, func(t faultline.Team) bool { return len(t.Sites) > 0 && !slices.ContainsFunc(t.Sites, v.who.has) }), nil
+}
+
+// Received tickets in scope.
+func (v *view) Received(ctx context.Context, f store.FigureFilter) ([]faultline.Ticket, error) {
+	f.Sites = v.who.sites
+	return v.in.Received(ctx, f)
+}
+
 // LedgerRows in scope.
 func (v *view) LedgerRows(ctx context.Context) ([]faultline.LedgerRow, error) {
 	all, err := v.in.LedgerRows(ctx)

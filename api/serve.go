@@ -91,6 +91,12 @@ func (s *Server) serve(g *gin.Context, r *route) {
 // redirect is an answer that leads on.
 type redirect string
 
+// file is an answer of bytes.
+type file struct {
+	media   string
+	content []byte
+}
+
 func (s *Server) write(c *call, out any) {
 	switch v := out.(type) {
 	case nil: // the handler has written
@@ -98,6 +104,8 @@ func (s *Server) write(c *call, out any) {
 		// Opened by itself, a picture is a document: it may style itself and do nothing else.
 		c.Header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
 		c.Data(http.StatusOK, mediaSVG, v)
+	case file:
+		c.Data(http.StatusOK, v.media, v.content)
 	case redirect:
 		c.Redirect(http.StatusSeeOther, string(v))
 	case console.File:

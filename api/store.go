@@ -78,6 +78,7 @@ type tickets interface {
 type figures interface {
 	AlarmHistory(context.Context, store.FigureFilter) ([]faultline.Alarm, []faultline.AlarmEvent, error)
 	Faults(context.Context, store.FigureFilter) ([]faultline.Ticket, error)
+	Received(context.Context, store.FigureFilter) ([]faultline.Ticket, error)
 }
 
 type writes interface {

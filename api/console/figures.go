@@ -51,3 +51,23 @@ func Verdict(v string) string { return translate(verdicts[v]) }
 
 func (Figures) template() string   { return "figures" }
 func (Scorecard) template() string { return "scorecard" }
+
+// Evaluation shows how the desk did.
+type Evaluation struct {
+	Choice  FigureChoice
+	By      []Option
+	Tiles   []Tile
+	Rows    []EvaluationRow // groups, then the total
+	Exports []Link
+	Improve string // address of the form of an improvement; "" if one may not open it
+}
+
+// EvaluationRow is what one group came to.
+type EvaluationRow struct {
+	Name                                                                      string
+	Total                                                                     bool
+	Received, Solved, Failures, Repeats                                       int
+	Response, Answer, Promises, Solution, Repair, Between, AtOnce, Preventive string
+}
+
+func (Evaluation) template() string { return "evaluation" }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -47,6 +48,15 @@ const alarmHistorySQL = `SELECT doc FROM alarm_event WHERE at >= ? AND at < ? OR
 
 // Faults lists the fault tickets received in a time, the oldest first, without test tickets.
 func (s *Store) Faults(ctx context.Context, f FigureFilter) ([]faultline.Ticket, error) {
+	return s.received(ctx, f, faultline.TicketFault)
+}
+
+// Received lists the tickets of every kind received in a time, the oldest first, without test tickets.
+func (s *Store) Received(ctx context.Context, f FigureFilter) ([]faultline.Ticket, error) {
+	return s.received(ctx, f, "")
+}
+
+func (s *Store) received(ctx context.Context, f FigureFilter, kind faultline.TicketKind) ([]faultline.Ticket, error) {
 	var w where
 	in(&w, "site", f.Sites)
 	if f.Site != "" {
@@ -54,12 +64,14 @@ func (s *Store) Faults(ctx context.Context, f FigureFilter) ([]faultline.Ticket,
 	}
 	w.add("received_at >= ?", nanos(f.From))
 	w.add("received_at < ?", nanos(f.To))
-	w.add("kind = ?", string(faultline.TicketFault))
+	if kind != "" {
+		w.add("kind = ?", string(kind))
+	}
 	w.add("test = 0")
 	w.add("made_up = ?", flag(f.MadeUp))
 	tickets, err := list[faultline.Ticket](ctx, s.reader(), `SELECT doc FROM ticket`+w.String()+` ORDER BY received_at, n`, w.args...)
 	if err != nil {
-		return nil, fmt.Errorf("faults of %s: %w", f.Site, err)
+		return nil, fmt.Errorf("tickets received at %s: %w", cmp.Or(f.Site, "all sites"), err)
 	}
 	return tickets, nil
 }
