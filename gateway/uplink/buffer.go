@@ -129,7 +129,7 @@ func (b *Buffer) note(m bus.Buffer, now time.Time) {
 	if d := b.left(); d > 0 {
 		left = d.Round(time.Second).String()
 	}
-	args := []any{"used_percent", int(u * 100), "left", left, "messages", m.Messages, "oldest", m.Oldest.Round(time.Second)}
+	args := []any{"used_percent", int(u * 100), "left", left, "frames", m.Frames, "oldest", m.Oldest.Round(time.Second)}
 	switch {
 	case rose && level == alarmAt:
 		b.log.Error("the edge's buffer is almost full: the oldest frames will be dropped", args...)

@@ -25,7 +25,7 @@ func TestBufferWarnsEarly(t *testing.T) {
 	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 	fill := func(percent int64) {
 		now = now.Add(time.Minute)
-		b.note(bus.Buffer{Messages: uint64(percent), Bytes: percent * 10, Limit: 1000, MaxAge: 100 * time.Hour, Oldest: time.Hour}, now)
+		b.note(bus.Buffer{Frames: uint64(percent), Bytes: percent * 10, Limit: 1000, MaxAge: 100 * time.Hour, Oldest: time.Hour}, now)
 	}
 	for p := int64(50); p <= 69; p++ {
 		fill(p)

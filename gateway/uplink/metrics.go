@@ -30,7 +30,7 @@ func newMetrics(reg prometheus.Registerer, u *Uplink) (*metrics, error) {
 			}
 			return 0
 		}),
-		gauge("faultline_uplink_backlog_messages", "Messages of the edge stream that are not forwarded yet.", func() float64 { return float64(u.State().Backlog) }),
+		gauge("faultline_uplink_backlog_frames", "Frames of the edge stream that are not forwarded yet.", func() float64 { return float64(u.State().Backlog) }),
 		gauge("faultline_uplink_lag_seconds", "Age of the oldest message when it was forwarded; while nothing is, of the oldest that waits.", func() float64 { return u.State().Lag.Seconds() }),
 		gauge("faultline_uplink_state_age_seconds", "Time since the state of forwarding changed.", func() float64 { return time.Since(u.State().Since).Seconds() }),
 		counter("faultline_uplink_frames_total", "Frames stored at the hub.", func() float64 { return float64(u.State().Frames) }),

@@ -10,8 +10,8 @@ import (
 // Buffer is how much of an edge's limits is taken up by what the hub does not have yet. What the hub has is
 // kept too, but is dropped first.
 type Buffer struct {
-	Messages  uint64        // that the hub does not have
-	Bytes     int64         // of those, on disk, about
+	Frames    uint64        // that the hub does not have
+	Bytes     int64         // of what the hub does not have, on disk, about
 	Limit     int64         // of bytes: what is declared, or what the disk has room for if that is less
 	Oldest    time.Duration // age of the oldest of them
 	MaxAge    time.Duration
@@ -42,11 +42,13 @@ func (e *Edge) Buffer(ctx context.Context, free int64) (Buffer, error) {
 	if err != nil {
 		return Buffer{}, err
 	}
-	u := e.Uplink()
-	b := Buffer{Messages: min(u.Backlog, s.Messages), Limit: e.cfg.MaxBytes, MaxAge: e.cfg.MaxAge}
-	if b.Messages > 0 {
+	e.mu.Lock()
+	u, waits := e.uplink, min(e.waits, s.Messages)
+	e.mu.Unlock()
+	b := Buffer{Frames: u.Backlog, Limit: e.cfg.MaxBytes, MaxAge: e.cfg.MaxAge}
+	if waits > 0 {
 		b.Oldest = u.Lag
-		b.Bytes = int64(float64(s.Bytes) / float64(s.Messages) * float64(b.Messages))
+		b.Bytes = int64(float64(s.Bytes) / float64(s.Messages) * float64(waits))
 	}
 	if room := int64(s.Bytes) + max(free-diskReserve, 0); free >= 0 && room < b.Limit {
 		b.Limit, b.DiskShort = max(room, 1), true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type Edge struct {
 
 	mu     sync.Mutex
 	uplink UplinkState
+	waits  uint64                         // messages of the edge stream that are not forwarded yet
 	state  func() *faultline.GatewayState // goes with heartbeats; may be nil
 }
 
@@ -64,8 +66,8 @@ func (c *Conn) OpenEdge(ctx context.Context, cfg EdgeConfig) (*Edge, error) {
 	}
 	has := s.CachedInfo().Config
 	e.stream = has.Name
-	if has.MaxBytes != cfg.MaxBytes || has.MaxAge != cfg.MaxAge {
-		has.MaxBytes, has.MaxAge = cfg.MaxBytes, cfg.MaxAge
+	if has.MaxBytes != cfg.MaxBytes || has.MaxAge != cfg.MaxAge || !slices.Contains(has.Subjects, e.subj.bundles) {
+		has.MaxBytes, has.MaxAge, has.Subjects = cfg.MaxBytes, cfg.MaxAge, e.subj.edge()
 		if _, err := c.js.UpdateStream(ctx, has); err != nil {
 			return nil, fmt.Errorf("open edge: change limits of %s: %w", has.Name, err)
 		}
@@ -75,7 +77,7 @@ func (c *Conn) OpenEdge(ctx context.Context, cfg EdgeConfig) (*Edge, error) {
 
 func (e *Edge) create(ctx context.Context) error {
 	e.stream = "FL-EDGE-" + e.cfg.Site + "-" + e.cfg.Gateway + "-" + token(8)
-	cfg := streamConfig(e.stream, "edge", []string{e.subj.frames + ".>", e.subj.heartbeats, e.subj.claims}, e.cfg.MaxBytes, map[string]string{metaEpoch: token(16)})
+	cfg := streamConfig(e.stream, "edge", e.subj.edge(), e.cfg.MaxBytes, map[string]string{metaEpoch: token(16)})
 	cfg.Discard, cfg.MaxAge, cfg.Duplicates = jetstream.DiscardOld, e.cfg.MaxAge, min(edgeDuplicates, e.cfg.MaxAge)
 	if _, err := e.conn.js.CreateStream(ctx, cfg); err != nil {
 		return fmt.Errorf("open edge: create %s: %w", e.stream, err)
@@ -87,7 +89,8 @@ func (e *Edge) create(ctx context.Context) error {
 func (e *Edge) Publisher(ctx context.Context) (*Publisher, error) {
 	return e.conn.openPublisher(ctx, publisherConfig{
 		site: e.cfg.Site, gateway: e.cfg.Gateway, anchor: e.subj.claims, subj: e.subj, interval: e.cfg.CommitInterval,
-		epoch: func(last faultline.FrameID) (string, uint64, error) { return e.epoch(ctx, last) },
+		bundle: bundleBytes(e.cfg.MaxBytes),
+		epoch:  func(last faultline.FrameID) (string, uint64, error) { return e.epoch(ctx, last) },
 	})
 }
 

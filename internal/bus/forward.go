@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/faultline-iot/faultline"
@@ -24,7 +24,7 @@ type UplinkState struct {
 	Skipped uint64            // frames that the hub had already
 	Dropped uint64            // frames that the edge's limits dropped before they were forwarded
 	Last    faultline.FrameID // the newest that the hub has
-	Backlog uint64            // messages in the edge stream that are not forwarded yet
+	Backlog uint64            // frames in the edge stream that are not forwarded yet
 	Lag     time.Duration     // age of the oldest message of the last batch when it was forwarded; in any other state than ok, of the oldest that waits
 }
 
@@ -75,13 +75,17 @@ func (e *Edge) Forward(ctx context.Context, hub *Hub) error {
 var errEdge = errors.New("edge stream")
 
 type forwarder struct {
-	edge  *Edge
-	hub   *Hub
-	w     *writer
-	last  faultline.FrameID // the newest frame that the hub has, as far as it says
-	known bool              // whether last, or that there is none, is the whole truth of this epoch
-	next  uint64            // sequence in the edge stream of the message to forward next
-	moved bool
+	edge   *Edge
+	hub    *Hub
+	w      *writer
+	last   faultline.FrameID // the newest frame that the hub has, as far as it says
+	known  bool              // whether last, or that there is none, is the whole truth of this epoch
+	next   uint64            // sequence in the edge stream of the message to forward next
+	moved  bool
+	size   int       // of the messages fetched last, on average
+	rest   bool      // whether more waited in the edge stream then
+	asked  time.Time // when the newest frame of the edge stream was last looked up
+	newest uint64    // its sequence then
 
 	stated time.Time // when the gateway's state was last sent
 }
@@ -113,7 +117,7 @@ func (f *forwarder) run(ctx context.Context) error {
 	}
 	f.w.report(nil)
 	for {
-		msgs, err := fetch(ctx, cons)
+		msgs, err := f.fetch(ctx, cons)
 		if err != nil {
 			return fmt.Errorf("%w: fetch: %w", errEdge, err)
 		}
@@ -193,7 +197,8 @@ func (f *forwarder) forget(ctx context.Context, stream jetstream.Stream, keep st
 }
 
 // find gives the sequence in the edge stream of the first message after the frame with sequence last.
-// Messages carry the frame sequences in order: frames their own, heartbeats that of the frame before.
+// Messages carry the frame sequences in order: frames their own, bundles that of their last, heartbeats that of the
+// frame before.
 func find(ctx context.Context, stream jetstream.Stream, last uint64) (uint64, error) {
 	s := stateOf(stream.CachedInfo())
 	lo, hi := s.First, s.Last+1
@@ -225,7 +230,7 @@ func sequenceAt(ctx context.Context, stream jetstream.Stream, at, end uint64) (s
 		if err != nil {
 			return 0, 0, fmt.Errorf("read %d: %w", probe, err)
 		}
-		if p, err := parse(m.Subject, m.Header, nil); err == nil && p.Kind != 0 {
+		if p, err := parse(m.Subject, m.Header, nil); err == nil && p.ID.Epoch != "" {
 			return p.ID.Sequence, probe, nil
 		}
 	}
@@ -244,26 +249,25 @@ func (f *forwarder) forward(ctx context.Context, msgs []jetstream.Msg) error {
 	var parcels []parcel
 	skipped, dropped := uint64(0), uint64(0)
 	for _, m := range msgs {
-		msg, err := f.read(ctx, m)
+		read, err := f.read(ctx, m)
 		if err != nil {
 			return err
 		}
-		if msg.Kind == 0 {
-			continue
+		for _, msg := range read {
+			rec, drop := f.record(msg)
+			if rec == nil {
+				skipped++
+				continue
+			}
+			dropped += drop
+			n := len(parcels) - 1
+			if n < 0 || parcels[n].epoch != msg.ID.Epoch || len(parcels[n].recs) == maxBatchMessages || parcels[n].size+rec.size() > f.hub.conn.batchBytes() {
+				parcels = append(parcels, parcel{epoch: msg.ID.Epoch})
+				n++
+			}
+			parcels[n].recs = append(parcels[n].recs, *rec)
+			parcels[n].size += rec.size()
 		}
-		rec, drop := f.record(msg, m.Headers())
-		if rec == nil {
-			skipped++
-			continue
-		}
-		dropped += drop
-		n := len(parcels) - 1
-		if n < 0 || parcels[n].epoch != msg.ID.Epoch || parcels[n].size+rec.size() > f.hub.conn.batchBytes() {
-			parcels = append(parcels, parcel{epoch: msg.ID.Epoch})
-			n++
-		}
-		parcels[n].recs = append(parcels[n].recs, *rec)
-		parcels[n].size += rec.size()
 	}
 	for _, p := range parcels {
 		if err := f.w.store(ctx, p.epoch, p.recs); err != nil {
@@ -273,25 +277,36 @@ func (f *forwarder) forward(ctx context.Context, msgs []jetstream.Msg) error {
 	if err := msgs[len(msgs)-1].Ack(); err != nil { // it acknowledges all before; a lost one costs nothing
 		return fmt.Errorf("%w: acknowledge: %w", errEdge, err)
 	}
-	return f.count(msgs, skipped, dropped, parcels)
+	return f.count(ctx, msgs, skipped, dropped, parcels)
 }
 
-// read parses the next message of the edge stream; its kind is 0 if it does not concern the hub.
-func (f *forwarder) read(ctx context.Context, m jetstream.Msg) (faultline.Message, error) {
+// read parses the next message of the edge stream: its frames and heartbeats.
+func (f *forwarder) read(ctx context.Context, m jetstream.Msg) ([]faultline.Message, error) {
 	meta, err := m.Metadata()
 	if err != nil {
-		return faultline.Message{}, fmt.Errorf("%w: %w", errEdge, err)
+		return nil, fmt.Errorf("%w: %w", errEdge, err)
 	}
 	if err := f.contiguous(ctx, meta.Sequence.Stream); err != nil {
-		return faultline.Message{}, err
+		return nil, err
 	}
 	f.next = meta.Sequence.Stream + 1
-	msg, err := parse(m.Subject(), m.Headers(), m.Data())
+	ms, err := entries(m)
 	if err != nil {
 		f.edge.conn.log.Warn("message not forwarded", "stream", meta.Stream, "sequence", meta.Sequence.Stream, "error", err)
-		msg.Kind = 0
 	}
-	return msg, nil
+	return ms, nil
+}
+
+// entries are the frames and heartbeats of a message of an edge's or a partition's stream.
+func entries(m jetstream.Msg) ([]faultline.Message, error) {
+	if isBundle(m.Subject()) {
+		return unbundle(m.Subject(), m.Headers(), m.Data())
+	}
+	msg, err := parse(m.Subject(), m.Headers(), m.Data())
+	if err != nil || msg.Kind == 0 {
+		return nil, err
+	}
+	return []faultline.Message{msg}, nil
 }
 
 // contiguous refuses a message that came out of turn: only what the edge's limits have dropped may be missing before it.
@@ -311,7 +326,7 @@ func (f *forwarder) contiguous(ctx context.Context, seq uint64) error {
 
 // record makes the hub's message; nil if the hub has it. drop is how many frames the edge has dropped
 // directly before it.
-func (f *forwarder) record(msg faultline.Message, h nats.Header) (_ *record, drop uint64) {
+func (f *forwarder) record(msg faultline.Message) (_ *record, drop uint64) {
 	if msg.ID.Epoch != f.last.Epoch && f.last.Epoch != "" {
 		f.last, f.known = faultline.FrameID{}, false
 	}
@@ -322,12 +337,8 @@ func (f *forwarder) record(msg faultline.Message, h nats.Header) (_ *record, dro
 		if msg.ID.Sequence <= f.last.Sequence {
 			return nil, 0
 		}
-		r.subject, r.seq, r.header = f.w.subj.frames+"."+msg.Position, msg.ID.Sequence, []string{headerID, formatID(msg.ID)}
-		for _, k := range [...]string{headerProfile, headerPossibly} {
-			if v := h.Get(k); v != "" {
-				r.header = append(r.header, k, v)
-			}
-		}
+		r.subject, r.seq = f.w.subj.frames+"."+msg.Position, msg.ID.Sequence
+		r.header = frameHeader(formatID(msg.ID), Meta{Profile: msg.Profile, Possibly: msg.Possibly})
 	case faultline.KindHeartbeat:
 		if msg.ID.Sequence < f.last.Sequence {
 			return nil, 0
@@ -363,7 +374,7 @@ func (f *forwarder) stateNow() []string {
 }
 
 // count brings the uplink's figures up to date.
-func (f *forwarder) count(msgs []jetstream.Msg, skipped, dropped uint64, parcels []parcel) error {
+func (f *forwarder) count(ctx context.Context, msgs []jetstream.Msg, skipped, dropped uint64, parcels []parcel) error {
 	first, err := msgs[0].Metadata()
 	if err != nil {
 		return fmt.Errorf("%w: %w", errEdge, err)
@@ -381,29 +392,70 @@ func (f *forwarder) count(msgs []jetstream.Msg, skipped, dropped uint64, parcels
 		}
 	}
 	f.hub.conn.m.forward.Add(float64(frames))
+	backlog, err := f.backlog(ctx, last.NumPending)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errEdge, err)
+	}
 	e := f.edge
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.uplink.Frames += frames
 	e.uplink.Skipped += skipped
 	e.uplink.Dropped += dropped
-	e.uplink.Last, e.uplink.Lag, e.uplink.Backlog = f.last, time.Since(first.Timestamp), last.NumPending
+	e.uplink.Last, e.uplink.Lag, e.uplink.Backlog, e.waits = f.last, time.Since(first.Timestamp), backlog, last.NumPending
 	return nil
 }
 
-// fetch takes what is there, up to a batch, and waits a while if nothing is.
-func fetch(ctx context.Context, cons jetstream.Consumer) ([]jetstream.Msg, error) {
+// backlog is how many frames wait, given how many messages do. The newest frame is looked up once a second at most.
+func (f *forwarder) backlog(ctx context.Context, messages uint64) (uint64, error) {
+	f.rest = messages > 0
+	if !f.rest {
+		return 0, nil
+	}
+	if time.Since(f.asked) >= time.Second {
+		ctx, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		stream, err := f.edge.conn.js.Stream(ctx, f.edge.stream)
+		if err != nil {
+			return 0, err
+		}
+		id, err := lastID(ctx, stream, f.edge.subj)
+		if err != nil {
+			return 0, err
+		}
+		f.asked, f.newest = time.Now(), id.Sequence
+	}
+	if f.newest <= f.last.Sequence { // of an epoch that has begun since, or not looked up lately
+		return messages, nil
+	}
+	return f.newest - f.last.Sequence, nil
+}
+
+// fetch takes what is there, up to a batch's bytes about, and waits a while if nothing is. It asks first for what is
+// there at once only where something is to be expected.
+func (f *forwarder) fetch(ctx context.Context, cons jetstream.Consumer) (msgs []jetstream.Msg, err error) {
+	defer func() {
+		size := 0
+		for _, m := range msgs {
+			size += len(m.Data())
+		}
+		if len(msgs) > 0 {
+			f.size = size / len(msgs)
+		}
+	}()
+	if f.rest || f.size == 0 {
+		b, err := cons.FetchNoWait(min(max(maxBatchBytes/cmp.Or(f.size, maxBundle), 1), maxBatchMessages))
+		if err != nil {
+			return nil, err
+		}
+		if msgs = collect(b); len(msgs) > 0 || b.Error() != nil {
+			return msgs, b.Error()
+		}
+	}
 	wait, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	b, err := cons.FetchNoWait(maxBatchMessages)
+	b, err := cons.Fetch(1, jetstream.FetchContext(wait))
 	if err != nil {
-		return nil, err
-	}
-	msgs := collect(b)
-	if len(msgs) > 0 || b.Error() != nil {
-		return msgs, b.Error()
-	}
-	if b, err = cons.Fetch(1, jetstream.FetchContext(wait)); err != nil {
 		return nil, err
 	}
 	msgs = collect(b)

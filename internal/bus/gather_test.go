@@ -11,11 +11,9 @@ func (p *Publisher) add(n, size int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for range n {
-		p.queue = append(p.queue, &waiting{frame: true, rec: record{data: make([]byte, size), header: []string{headerID, ""}}, since: time.Now(), done: make(chan error, 1)})
-	}
-	select {
-	case p.wake <- struct{}{}:
-	default:
+		if p.enqueue(&waiting{frame: true, data: make([]byte, size), since: time.Now(), done: make(chan error, 1)}) {
+			p.awake()
+		}
 	}
 }
 
@@ -32,8 +30,8 @@ func TestGather(t *testing.T) {
 					t.Errorf("%d frames after %s, want %d after %s", len(batch), time.Since(start), want, after)
 				}
 				for i, w := range batch {
-					if w.rec.seq != uint64(i+1) {
-						t.Fatalf("frame %d has sequence %d", i, w.rec.seq)
+					if w.seq != uint64(i+1) {
+						t.Fatalf("frame %d has sequence %d", i, w.seq)
 					}
 				}
 				synctest.Wait()
@@ -53,9 +51,9 @@ func TestGather(t *testing.T) {
 	run("a frame that waited for the last commit does not wait again", 1, 2*interval, func(p *Publisher) {
 		time.Sleep(2 * interval)
 		p.mu.Lock()
-		p.queue = append(p.queue, &waiting{frame: true, rec: record{header: []string{headerID, ""}}, since: time.Now().Add(-interval), done: make(chan error, 1)})
+		p.enqueue(&waiting{frame: true, since: time.Now().Add(-interval), done: make(chan error, 1)})
 		p.mu.Unlock()
-		p.wake <- struct{}{}
+		p.awake()
 	})
 	run("closing does not wait", 2, interval/2, func(p *Publisher) {
 		p.add(2, 10)

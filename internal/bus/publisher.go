@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -43,26 +44,38 @@ type Publisher struct {
 	gateway  string
 	epoch    string
 	interval time.Duration
+	bundle   int // bytes of a bundle; 0: each frame is a message of its own
 	cancel   context.CancelFunc
 	done     chan struct{} // closed when the loop has ended
 	wake     chan struct{}
 
-	mu     sync.Mutex
-	queue  []*waiting
-	last   uint64 // of the frames committed or on their way
-	stats  PublisherStats
-	err    error                          // why the publisher has ended
-	state  func() *faultline.GatewayState // goes with heartbeats; may be nil
-	closed bool
-	gaveUp int
+	mu      sync.Mutex
+	queue   []*waiting
+	bytes   int    // of the queue's first commit, as far as it is counted
+	counted int    // so many of the queue go into its first commit
+	last    uint64 // of the frames committed or on their way
+	stats   PublisherStats
+	err     error                          // why the publisher has ended
+	state   func() *faultline.GatewayState // goes with heartbeats; may be nil
+	closed  bool
+	gaveUp  int
 }
 
 // waiting is a frame or heartbeat whose caller waits for its commit.
 type waiting struct {
-	rec   record
-	frame bool
-	since time.Time
-	done  chan error // buffered; receives once
+	frame    bool
+	position string // of a frame
+	meta     Meta   // of a frame
+	state    string // of a heartbeat: the gateway's, as JSON, or none
+	data     []byte
+	seq      uint64 // of a frame, its own; of a heartbeat, that of the frame before
+	since    time.Time
+	done     chan error // buffered; receives once
+}
+
+// size is what w takes in a message, about.
+func (w *waiting) size() int {
+	return len(w.data) + len(w.position) + len(w.meta.Profile) + len(w.state) + 256
 }
 
 // publisherConfig is where and as what a publisher writes.
@@ -71,13 +84,14 @@ type publisherConfig struct {
 	anchor        string
 	subj          subjects
 	interval      time.Duration
+	bundle        int // bytes of a bundle; 0: each frame is a message of its own
 	// epoch says which epoch follows after what the stream holds last (zero: nothing).
 	epoch func(last faultline.FrameID) (epoch string, sequence uint64, err error)
 }
 
 // openPublisher tries until ctx ends, as a bus that starts, or a full one, may take its time.
 func (c *Conn) openPublisher(ctx context.Context, cfg publisherConfig) (*Publisher, error) {
-	p := &Publisher{conn: c, anchor: cfg.anchor, site: cfg.site, gateway: cfg.gateway, interval: cfg.interval, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	p := &Publisher{conn: c, anchor: cfg.anchor, site: cfg.site, gateway: cfg.gateway, interval: cfg.interval, bundle: cfg.bundle, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	for _, n := range [...][2]string{{"site", cfg.site}, {"gateway", cfg.gateway}} {
 		if err := faultline.CheckName(n[0], n[1]); err != nil {
 			return nil, fmt.Errorf("open publisher: %w", err)
@@ -145,14 +159,7 @@ func (p *Publisher) Publish(ctx context.Context, f faultline.Frame, m Meta) erro
 	if err != nil {
 		return err
 	}
-	header := []string{headerID, "", headerProfile, m.Profile} // the id comes with the sequence
-	if m.Profile == "" {
-		header = header[:2]
-	}
-	if m.Possibly {
-		header = append(header, headerPossibly, "1")
-	}
-	err = p.put(ctx, &waiting{frame: true, rec: record{subject: p.w.subj.frames + "." + f.Position, header: header, data: data}})
+	err = p.put(ctx, &waiting{frame: true, position: f.Position, meta: m, data: data})
 	if err != nil {
 		return fmt.Errorf("publish frame of %s/%s: %w", f.Site, f.Position, err)
 	}
@@ -176,15 +183,15 @@ func (p *Publisher) Heartbeat(ctx context.Context, h faultline.Heartbeat) error 
 	p.mu.Lock()
 	state := p.state
 	p.mu.Unlock()
-	header := []string{headerLast, ""}
+	w := &waiting{data: data}
 	if state != nil {
 		told, err := json.Marshal(state())
 		if err != nil {
 			return fmt.Errorf("publish heartbeat of %s/%s: %w", h.Site, h.Gateway, err)
 		}
-		header = append(header, headerState, string(told))
+		w.state = string(told)
 	}
-	if err := p.put(ctx, &waiting{rec: record{subject: p.w.subj.heartbeats, header: header, data: data}}); err != nil {
+	if err := p.put(ctx, w); err != nil {
 		return fmt.Errorf("publish heartbeat of %s/%s: %w", h.Site, h.Gateway, err)
 	}
 	return nil
@@ -200,8 +207,8 @@ func (p *Publisher) TellState(state func() *faultline.GatewayState) {
 
 // put queues w and waits for its commit.
 func (p *Publisher) put(ctx context.Context, w *waiting) error {
-	if limit := p.conn.nc.MaxPayload(); int64(w.rec.size()) > limit {
-		return fmt.Errorf("%w: %d bytes are more than the %d of a message", faultline.ErrInvalid, w.rec.size(), limit)
+	if limit := p.conn.nc.MaxPayload(); int64(w.size()) > limit {
+		return fmt.Errorf("%w: %d bytes are more than the %d of a message", faultline.ErrInvalid, w.size(), limit)
 	}
 	w.since, w.done = time.Now(), make(chan error, 1)
 	p.mu.Lock()
@@ -213,11 +220,10 @@ func (p *Publisher) put(ctx context.Context, w *waiting) error {
 		p.mu.Unlock()
 		return ErrClosed
 	}
-	p.queue = append(p.queue, w)
+	due := p.enqueue(w)
 	p.mu.Unlock()
-	select {
-	case p.wake <- struct{}{}:
-	default:
+	if due {
+		p.awake()
 	}
 	select {
 	case err := <-w.done:
@@ -245,6 +251,7 @@ func (p *Publisher) withdraw(w *waiting) bool {
 	i := slices.Index(p.queue, w)
 	if i >= 0 {
 		p.queue = slices.Delete(p.queue, i, i+1)
+		p.recount()
 	}
 	return i >= 0
 }
@@ -256,10 +263,7 @@ func (p *Publisher) Close() error {
 	p.mu.Unlock()
 	t := time.AfterFunc(5*time.Second, p.cancel)
 	defer t.Stop()
-	select {
-	case p.wake <- struct{}{}:
-	default:
-	}
+	p.awake()
 	<-p.done
 	p.cancel()
 	p.mu.Lock()
@@ -289,28 +293,62 @@ func (p *Publisher) loop(ctx context.Context) {
 	}
 }
 
-// gather waits for the first frame and then until it is as old as the commit interval or the batch is
+// enqueue adds w and tells whether whoever gathers has something to do: the first came, or the commit is full. p.mu is
+// held.
+func (p *Publisher) enqueue(w *waiting) bool {
+	p.queue = append(p.queue, w)
+	p.count()
+	return len(p.queue) == 1 || p.full()
+}
+
+// awake has the loop look at the queue.
+func (p *Publisher) awake() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// count goes on counting what of the queue goes into the next commit. p.mu is held.
+func (p *Publisher) count() {
+	limit := maxBatchBytes
+	if p.bundle > 0 {
+		limit = p.bundle
+	}
+	for p.counted < len(p.queue) && p.counted < maxBatchMessages {
+		size := p.queue[p.counted].size()
+		if p.counted > 0 && p.bytes+size > limit {
+			return
+		}
+		p.bytes += size
+		p.counted++
+	}
+}
+
+func (p *Publisher) recount() {
+	p.bytes, p.counted = 0, 0
+	p.count()
+}
+
+// full tells whether the next commit has no room for more. p.mu is held.
+func (p *Publisher) full() bool { return p.counted < len(p.queue) || p.counted == maxBatchMessages }
+
+// gather waits for the first frame and then until it is as old as the commit interval or the commit is
 // full. It returns nothing only when the publisher is closed.
 func (p *Publisher) gather(ctx context.Context) (batch []*waiting, closed bool) {
-	var timer <-chan time.Time
 	for {
 		p.mu.Lock()
-		n, bytes := 0, 0
-		for n < len(p.queue) && n < maxBatchMessages && (n == 0 || bytes+p.queue[n].rec.size() <= maxBatchBytes) {
-			bytes += p.queue[n].rec.size()
-			n++
-		}
 		closed = p.closed || ctx.Err() != nil
-		ready := closed || n > 0 && (n < len(p.queue) || n == maxBatchMessages || time.Since(p.queue[0].since) >= p.interval)
-		if ready {
+		if n := p.counted; closed || n > 0 && (p.full() || time.Since(p.queue[0].since) >= p.interval) {
 			batch = append(batch, p.queue[:n]...)
 			p.queue = append([]*waiting(nil), p.queue[n:]...)
+			p.recount()
 			p.number(batch)
 			p.mu.Unlock()
 			return batch, closed
 		}
-		timer = nil
-		if n > 0 {
+		var timer <-chan time.Time
+		if p.counted > 0 {
 			timer = time.After(p.interval - time.Since(p.queue[0].since))
 		}
 		p.mu.Unlock()
@@ -327,24 +365,76 @@ func (p *Publisher) number(batch []*waiting) {
 	for _, w := range batch {
 		if w.frame {
 			p.last++
-			w.rec.seq = p.last
 		}
-		w.rec.header[1] = formatID(faultline.FrameID{Gateway: p.gateway, Epoch: p.epoch, Sequence: p.last})
+		w.seq = p.last
 	}
 }
 
-func (p *Publisher) commit(ctx context.Context, batch []*waiting) error {
+// records makes the messages of a commit.
+func (p *Publisher) records(batch []*waiting) []record {
+	if p.bundle > 0 {
+		return []record{p.bundled(batch)}
+	}
 	recs := make([]record, len(batch))
-	var frames, bytes uint64
 	for i, w := range batch {
-		recs[i] = w.rec
-		bytes += uint64(len(w.rec.data))
+		id := formatID(faultline.FrameID{Gateway: p.gateway, Epoch: p.epoch, Sequence: w.seq})
+		if !w.frame {
+			recs[i] = record{subject: p.w.subj.heartbeats, header: []string{headerLast, id}, data: w.data}
+			if w.state != "" {
+				recs[i].header = append(recs[i].header, headerState, w.state)
+			}
+			continue
+		}
+		recs[i] = record{subject: p.w.subj.frames + "." + w.position, header: frameHeader(id, w.meta), data: w.data, seq: w.seq}
+	}
+	return recs
+}
+
+// frameHeader is the header of a frame's own message.
+func frameHeader(id string, m Meta) []string {
+	h := append(make([]string, 0, 8), headerID, id)
+	if m.Profile != "" {
+		h = append(h, headerProfile, m.Profile)
+	}
+	if m.Possibly {
+		h = append(h, headerPossibly, "1")
+	}
+	return h
+}
+
+// bundled makes one message of a commit.
+func (p *Publisher) bundled(batch []*waiting) record {
+	size, frames := 0, 0
+	for _, w := range batch {
+		size += w.size()
+	}
+	r := record{subject: p.w.subj.bundles, data: make([]byte, 0, size)}
+	for _, w := range batch {
+		kind := byte(entryHeartbeat)
+		if w.frame {
+			frames++
+			kind, r.seq = entryFrame, w.seq
+			if w.meta.Possibly {
+				kind = entryPossibly
+			}
+		}
+		r.data = appendEntry(r.data, kind, w.position, w.meta.Profile, w.data)
+	}
+	last := faultline.FrameID{Gateway: p.gateway, Epoch: p.epoch, Sequence: batch[len(batch)-1].seq}
+	r.header = []string{headerLast, formatID(last), headerFrames, strconv.Itoa(frames)}
+	return r
+}
+
+func (p *Publisher) commit(ctx context.Context, batch []*waiting) error {
+	var frames, bytes uint64
+	for _, w := range batch {
+		bytes += uint64(len(w.data))
 		if w.frame {
 			frames++
 		}
 	}
 	start := time.Now()
-	if err := p.w.store(ctx, p.epoch, recs); err != nil {
+	if err := p.w.store(ctx, p.epoch, p.records(batch)); err != nil {
 		return err
 	}
 	m := p.conn.m

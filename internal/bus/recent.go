@@ -38,33 +38,41 @@ func (p *Publisher) recent(ctx context.Context, n int) ([]faultline.Frame, error
 	if err != nil {
 		return nil, fmt.Errorf("read recent frames of gateway %s: %w", p.gateway, err)
 	}
+	subjects := []string{p.w.subj.frames + ".*"}
+	if p.w.subj.bundles != "" {
+		subjects = append(subjects, p.w.subj.bundles)
+	}
 	now := time.Now()
 	for window := recentFirst; ; window *= 2 {
 		start := now.Add(-window)
 		cons, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-			FilterSubject: p.w.subj.frames + ".*", DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
+			FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &start,
 			AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: 30 * time.Second,
 		})
 		if err != nil {
 			return nil, fmt.Errorf("read recent frames of gateway %s: %w", p.gateway, err)
 		}
-		name, pending := cons.CachedInfo().Name, int(cons.CachedInfo().NumPending)
-		if pending < n && 2*window <= recentLongest {
-			_ = stream.DeleteConsumer(ctx, name) // else the server does it after its threshold
-			continue
-		}
-		frames, err := lastFrames(ctx, cons, pending, n)
-		_ = stream.DeleteConsumer(ctx, name)
+		payloads, err := lastPayloads(ctx, cons, int(cons.CachedInfo().NumPending), n)
+		_ = stream.DeleteConsumer(ctx, cons.CachedInfo().Name) // else the server does it after its threshold
 		if err != nil {
 			return nil, fmt.Errorf("read recent frames of gateway %s: %w", p.gateway, err)
+		}
+		if len(payloads) < n && 2*window <= recentLongest {
+			continue
+		}
+		frames := make([]faultline.Frame, 0, len(payloads))
+		for _, data := range payloads {
+			if f, err := DecodeFrame(data); err == nil { // else it is not ours; ingest dead-letters it
+				frames = append(frames, f)
+			}
 		}
 		return frames, nil
 	}
 }
 
-// lastFrames reads pending messages and decodes the last n.
-func lastFrames(ctx context.Context, cons jetstream.Consumer, pending, n int) ([]faultline.Frame, error) {
-	frames := make([]faultline.Frame, 0, min(n, pending))
+// lastPayloads reads pending messages and gives the payloads of their last n frames.
+func lastPayloads(ctx context.Context, cons jetstream.Consumer, pending, n int) ([][]byte, error) {
+	var out [][]byte
 	for read := 0; read < pending; {
 		batch, err := cons.Fetch(min(maxHandle, pending-read), jetstream.FetchMaxWait(answerTime))
 		if err != nil {
@@ -73,14 +81,18 @@ func lastFrames(ctx context.Context, cons jetstream.Consumer, pending, n int) ([
 		got := 0
 		for m := range batch.Messages() {
 			got++
-			if read+got <= pending-n {
-				continue
-			}
-			f, err := DecodeFrame(m.Data())
+			ms, err := entries(m)
 			if err != nil {
-				continue // it is not ours; ingest dead-letters it
+				continue // as is not ours
 			}
-			frames = append(frames, f)
+			for _, e := range ms {
+				if e.Kind == faultline.KindFrame {
+					out = append(out, e.Payload)
+				}
+			}
+			if len(out) >= 2*n {
+				out = append([][]byte(nil), out[len(out)-n:]...)
+			}
 		}
 		if err := batch.Error(); err != nil {
 			return nil, err
@@ -92,5 +104,5 @@ func lastFrames(ctx context.Context, cons jetstream.Consumer, pending, n int) ([
 			return nil, context.Cause(ctx)
 		}
 	}
-	return frames, nil
+	return out[max(len(out)-n, 0):], nil
 }

@@ -14,10 +14,12 @@ import (
 
 // The subjects of a partition's stream are f.<p>.<site>.<gateway>.<position> (frames),
 // h.<p>.<site>.<gateway> (heartbeats), w.<p>.<site>.<gateway> (claims) and c.<p> (ticks and commands).
-// An edge stream has the same with "edge.<f|h|w>" instead of "<f|h|w>.<p>".
+// An edge stream has edge.b.<site>.<gateway> (bundles of frames and heartbeats) and edge.w.<site>.<gateway> (claims);
+// those written by earlier versions have edge.f and edge.h as well.
 const (
 	headerID       = jetstream.MsgIDHeader // of frames: gateway/epoch/sequence
-	headerLast     = "Fl-Last"             // of heartbeats: the same of the last frame
+	headerLast     = "Fl-Last"             // of heartbeats and bundles: the same of the last frame
+	headerFrames   = "Fl-Frames"           // of bundles: how many frames
 	headerProfile  = "Fl-Profile"
 	headerPossibly = "Fl-Possibly"
 	headerDropped  = "Fl-Dropped" // of frames and heartbeats at the hub: how many frames before it the edge dropped by its limits
@@ -34,16 +36,24 @@ const (
 )
 
 // subjects of one gateway in one stream.
-type subjects struct{ frames, heartbeats, claims string }
+type subjects struct {
+	frames, heartbeats, claims string
+	bundles                    string // of an edge stream only
+}
 
 func hubSubjects(partition int, site, gateway string) subjects {
 	rest := "." + strconv.Itoa(partition) + "." + site + "." + gateway
-	return subjects{"f" + rest, "h" + rest, "w" + rest}
+	return subjects{frames: "f" + rest, heartbeats: "h" + rest, claims: "w" + rest}
 }
 
 func edgeSubjects(site, gateway string) subjects {
 	rest := "." + site + "." + gateway
-	return subjects{"edge.f" + rest, "edge.h" + rest, "edge.w" + rest}
+	return subjects{frames: "edge.f" + rest, heartbeats: "edge.h" + rest, claims: "edge.w" + rest, bundles: "edge.b" + rest}
+}
+
+// edge lists the subjects of an edge stream.
+func (s subjects) edge() []string {
+	return []string{s.bundles, s.frames + ".>", s.heartbeats, s.claims}
 }
 
 // partitionOf is the partition of a site among n: FNV-1a, 32 bits. It is part of the stored format.
@@ -67,8 +77,8 @@ func parseID(s string) (faultline.FrameID, error) {
 	return faultline.FrameID{Gateway: gateway, Epoch: epoch, Sequence: n}, nil
 }
 
-// parse reads a message of a partition's or an edge's stream but for its place. Kind is 0 for claims
-// and for whatever is not ours.
+// parse reads a message of a partition's or an edge's stream but for its place. Kind is 0 for claims, for bundles,
+// whose ID is that of their last frame, and for whatever is not ours.
 func parse(subject string, h nats.Header, data []byte) (m faultline.Message, err error) {
 	t := strings.Split(subject, ".")
 	if len(t) > 2 && t[0] == "edge" {
@@ -86,6 +96,8 @@ func parse(subject string, h nats.Header, data []byte) (m faultline.Message, err
 		if s := h.Get(headerState); s != "" {
 			m.State = []byte(s)
 		}
+	case t[0] == "b" && len(t) == 4:
+		m.ID, _, err = bundleOf(h)
 	case t[0] == "c" && len(t) == 2 && h.Get(headerKind) == kindTick:
 		m.Kind = faultline.KindTick
 	case t[0] == "c" && len(t) == 2 && h.Get(headerKind) == kindCommand:

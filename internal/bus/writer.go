@@ -109,10 +109,13 @@ func (w *writer) claimOnce(ctx context.Context) error {
 	}
 }
 
-// lastID reads the identity of the last stored frame of a gateway, from its last frame or heartbeat.
+// lastID reads the identity of the last stored frame of a gateway, from its last frame, heartbeat or bundle.
 func lastID(ctx context.Context, stream jetstream.Stream, s subjects) (id faultline.FrameID, err error) {
 	var at uint64
-	for _, subject := range [...]string{s.heartbeats, s.frames + ".*"} {
+	for _, subject := range [...]string{s.bundles, s.heartbeats, s.frames + ".*"} {
+		if subject == "" {
+			continue
+		}
 		m, err := stream.GetLastMsgForSubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
