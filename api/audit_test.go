@@ -67,6 +67,47 @@ func TestChangesAreAudited(t *testing.T) {
 	}
 }
 
+// Every attempt to write a point leaves an entry, and so does what the second person decides: who, which point, what
+// was asked for, and whether it was done, waits, was refused or denied.
+func TestWritesAreAudited(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	engineer, agent := f.login(t, "otto", faultline.RoleEngineer), f.login(t, "anna", faultline.RoleAgent)
+	f.do(http.MethodPost, writePath+"speed_setpoint/write", `{"value":62.5,"reason":"less demand","id":"w-1"}`, engineer)
+	f.do(http.MethodPost, writePath+"speed_setpoint/write", `{"value":1000,"reason":"too much"}`, engineer)
+	f.do(http.MethodPost, writePath+"vibration/write", `{"value":1,"reason":"not writable"}`, engineer)
+	f.do(http.MethodPost, writePath+"speed_setpoint/write", `{"value":60,"reason":"not my role"}`, agent)
+	f.do(http.MethodPost, writePath+"run_command/write", `{"value":false,"reason":"service","id":"w-2"}`, engineer)
+	f.do(http.MethodPost, "/api/v1/writes/w-2/approve", `{"reason":"myself"}`, engineer)
+	f.do(http.MethodPost, "/api/v1/writes/w-2/refuse", `{"reason":"not now"}`, f.login(t, "eva", faultline.RoleEngineer))
+	f.bus.told = faultline.WriteAnswer{Status: faultline.WriteUnknown, Message: "the device did not confirm"}
+	f.do(http.MethodPost, writePath+"speed_setpoint/write", `{"value":61,"reason":"again"}`, engineer)
+
+	const ask, point = "POST /api/v1/assets/:site/:position/points/:point/write", "speed_setpoint at plant-3/P-101"
+	want := []struct{ by, action, object, outcome, words string }{ // the newest first; what is sent leaves one entry more, of its outcome
+		{"otto", ask, point, faultline.OutcomeDone, `"status":"unknown"`},
+		{"otto", ask, point, faultline.OutcomeDone, `"value":61`},
+		{"eva", "POST /api/v1/writes/:id/refuse", "write w-2", faultline.OutcomeDone, `"status":"refused"`},
+		{"otto", "POST /api/v1/writes/:id/approve", "w-2", faultline.OutcomeRefused, "second person"},
+		{"otto", ask, "write w-2 of run_command", faultline.OutcomeDone, `"status":"pending"`},
+		{"anna", ask, "plant-3/P-101/speed_setpoint", faultline.OutcomeDenied, "engineer"},
+		{"otto", ask, "plant-3/P-101/vibration", faultline.OutcomeRefused, "may not be written"},
+		{"otto", ask, "plant-3/P-101/speed_setpoint", faultline.OutcomeRefused, "1000"},
+		{"otto", ask, point, faultline.OutcomeDone, `"old":40,"read_back":5`},
+		{"otto", ask, point, faultline.OutcomeDone, `"value":62.5`},
+	}
+	all := f.audit(t)
+	if len(all) != len(want) {
+		t.Fatalf("%d entries: %+v", len(all), all)
+	}
+	for i, w := range want {
+		e := all[i]
+		if e.By != w.by || e.Action != w.action || !strings.Contains(e.Object, w.object) || e.Outcome != w.outcome || !strings.Contains(e.Detail+e.After, w.words) {
+			t.Errorf("entry %d: %+v, want %+v", i, e, w)
+		}
+	}
+}
+
 func TestRefusedAttemptsAreBounded(t *testing.T) {
 	f := newFixture(t)
 	f.populate(t)

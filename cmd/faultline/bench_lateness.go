@@ -12,7 +12,8 @@ type equipmentReport struct {
 	Requests uint64
 	Without  latenessReport
 	With     latenessReport
-	P99s     []float64 // of each window, without and with in turns
+	Control  latenessReport // the first of the windows without, in each turn
+	P99s     []float64      // of each window: without, without again and with in turns
 }
 
 // latenessReport is how late polls came at the equipment.
@@ -65,7 +66,7 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 
 // summarize judges all windows, of devices that live through all of them.
 func (e *benchEquip) summarize(r *equipmentReport) {
-	var with, without []time.Duration
+	var with, without, control []time.Duration
 	each := make([][]time.Duration, len(e.with))
 	for _, d := range e.list {
 		d.mu.Lock()
@@ -80,6 +81,9 @@ func (e *benchEquip) summarize(r *equipmentReport) {
 			if e.with[i] {
 				with = append(with, late[i]...)
 				r.With.Missed += missed[i]
+			} else if i%windowsPerTurn == 0 && len(e.with) > 1 {
+				control = append(control, late[i]...)
+				r.Control.Missed += missed[i]
 			} else {
 				without = append(without, late[i]...)
 				r.Without.Missed += missed[i]
@@ -92,6 +96,7 @@ func (e *benchEquip) summarize(r *equipmentReport) {
 	}
 	r.With.fill(with)
 	r.Without.fill(without)
+	r.Control.fill(control)
 }
 
 func (r *latenessReport) fill(all []time.Duration) {

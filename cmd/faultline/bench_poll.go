@@ -49,15 +49,18 @@ type pollResult struct {
 }
 
 // comparison is the lateness of the devices that live, with and without dead ones beside them: windows of one
-// run take turns, so that whatever else runs on the machine is in both.
+// run take turns, so that whatever else runs on the machine is in both. The control, without dead ones too, shows how far two
+// windows of a run differ that differ in nothing.
 type comparison struct {
 	Dead    int            `json:"dead"`
 	Windows int            `json:"windows"` // of each
+	Control latenessReport `json:"control"`
 	Without latenessReport `json:"without"`
 	With    latenessReport `json:"with"`
-	P99     float64        `json:"p99_ratio"` // with to without: the middle one of the turns'
-	P99s    []float64      `json:"p99_s"`     // of each window, without and with in turns
-	Costs   [2]windowCost  `json:"costs"`     // of the gateway's process, without and with
+	P99     float64        `json:"p99_ratio"`         // with to without: the middle one of the turns'
+	Same    float64        `json:"control_p99_ratio"` // without to control: the same
+	P99s    []float64      `json:"p99_s"`             // of each window: control, without and with in turns
+	Costs   [2]windowCost  `json:"costs"`             // of the gateway's process, without and with
 }
 
 // windowCost is what the gateway's process spent in windows.
@@ -134,8 +137,7 @@ type pollBench struct {
 
 	pipeline int
 
-	windows int
-	costs   [2]windowCost // of windows without and with dead devices
+	costs [2]windowCost // of windows without and with dead devices
 }
 
 // shareOf reads a share such as 10%.
@@ -211,7 +213,7 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 		if err := b.takeTurns(ctx, e, g); err != nil {
 			return err
 		}
-	} else if err := b.window(ctx, e, b.dur); err != nil {
+	} else if err := b.window(ctx, e, b.dur, 0); err != nil {
 		return err
 	}
 	r, err := e.ask("report")
@@ -224,8 +226,8 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 	b.Points, b.Requests, b.latenessReport = r.Points, r.Requests, r.Without
 	b.PointsPerS = float64(b.Points) / b.SecondsS
 	if b.mortal > 0 {
-		b.Compare = &comparison{Dead: b.mortal, Windows: turns, Without: r.Without, With: r.With, P99s: r.P99s, Costs: b.costs}
-		b.Compare.P99 = middleRatio(r.P99s)
+		b.Compare = &comparison{Dead: b.mortal, Windows: turns, Control: r.Control, Without: r.Without, With: r.With, P99s: r.P99s, Costs: b.costs}
+		b.Compare.P99, b.Compare.Same = middleRatio(r.P99s, 2, 1), middleRatio(r.P99s, 1, 0)
 	}
 	if b.Points > 0 {
 		b.CPUPerMillion = b.CPUS / float64(b.Points) * 1e6
@@ -233,7 +235,7 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 	b.MemoryMB = peakMemory() / (1 << 20)
 	runtime.ReadMemStats(&used)
 	b.Collections = used.NumGC - memory.NumGC
-	if polls := float64(r.Without.Polls + r.With.Polls); polls > 0 {
+	if polls := float64(r.Control.Polls + r.Without.Polls + r.With.Polls); polls > 0 {
 		b.AllocPerPoll = float64(used.TotalAlloc-memory.TotalAlloc) / polls
 	}
 	if b.allocs == "" {
@@ -246,12 +248,12 @@ func (b *pollBench) measure(ctx context.Context, e *equipmentProcess, g *gateway
 	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
 
-// middleRatio of the second to the first of each pair: one of them that something else disturbed does not count.
-func middleRatio(pairs []float64) float64 {
+// middleRatio of one window of each turn to another of it: a turn that something else disturbed does not count.
+func middleRatio(p99s []float64, one, other int) float64 {
 	var ratios []float64
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if pairs[i] > 0 && pairs[i+1] > 0 { // 0: no poll came
-			ratios = append(ratios, pairs[i+1]/pairs[i])
+	for i := 0; i+windowsPerTurn <= len(p99s); i += windowsPerTurn {
+		if p99s[i+one] > 0 && p99s[i+other] > 0 { // 0: no poll came
+			ratios = append(ratios, p99s[i+one]/p99s[i+other])
 		}
 	}
 	if len(ratios) == 0 {
@@ -261,8 +263,8 @@ func middleRatio(pairs []float64) float64 {
 	return (ratios[(len(ratios)-1)/2] + ratios[len(ratios)/2]) / 2
 }
 
-// window counts for a while.
-func (b *pollBench) window(ctx context.Context, e *equipmentProcess, d time.Duration) error {
+// window counts for a while. What it costs goes to the windows without dead devices, 0, or with, 1.
+func (b *pollBench) window(ctx context.Context, e *equipmentProcess, d time.Duration, with int) error {
 	if _, err := e.ask("count"); err != nil {
 		return err
 	}
@@ -277,8 +279,7 @@ func (b *pollBench) window(ctx context.Context, e *equipmentProcess, d time.Dura
 	runtime.ReadMemStats(&after)
 	b.SecondsS += took
 	b.CPUS += spent
-	c := &b.costs[b.windows%2] // they take turns
-	b.windows++
+	c := &b.costs[with]
 	c.SecondsS += took
 	c.CPUS += spent
 	c.AllocatedMB += float64(after.TotalAlloc-before.TotalAlloc) / (1 << 20)
@@ -286,20 +287,25 @@ func (b *pollBench) window(ctx context.Context, e *equipmentProcess, d time.Dura
 	return err
 }
 
-// turns is how often devices die in a comparison.
-const turns = 6
+// turns is how often devices die in a comparison. Each has a window as control, one without dead devices and one with.
+const (
+	turns          = 6
+	windowsPerTurn = 3
+)
 
 // takeTurns counts with and without dead devices in turns. The moment in which they die is in it; that in which
 // they live again is not: it waits until all are reached.
 func (b *pollBench) takeTurns(ctx context.Context, e *equipmentProcess, g *gateway.Gateway) error {
 	for range turns {
-		if err := b.window(ctx, e, b.dur/(2*turns)); err != nil {
-			return err
+		for range windowsPerTurn - 1 {
+			if err := b.window(ctx, e, b.dur/(windowsPerTurn*turns), 0); err != nil {
+				return err
+			}
 		}
 		if _, err := e.ask("die"); err != nil {
 			return err
 		}
-		if err := b.window(ctx, e, b.dur/(2*turns)); err != nil {
+		if err := b.window(ctx, e, b.dur/(windowsPerTurn*turns), 1); err != nil {
 			return err
 		}
 		if _, err := e.ask("live"); err != nil {

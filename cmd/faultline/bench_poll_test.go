@@ -39,7 +39,7 @@ func TestBenchPollKeys(t *testing.T) {
 	if keys := slices.Sorted(maps.Keys(got)); !slices.Equal(keys, want) {
 		t.Errorf("%v", keys)
 	}
-	want = []string{"costs", "dead", "p99_ratio", "p99_s", "windows", "with", "without"}
+	want = []string{"control", "control_p99_ratio", "costs", "dead", "p99_ratio", "p99_s", "windows", "with", "without"}
 	if keys := slices.Sorted(maps.Keys(got["compare_dead"].(map[string]any))); !slices.Equal(keys, want) {
 		t.Errorf("%v", keys)
 	}
@@ -55,7 +55,7 @@ func TestBenchPollComparesDead(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &r); err != nil {
 		t.Fatal(err, out.String())
 	}
-	if c := r.Compare; c == nil || c.Dead != 3 || c.Windows != turns || c.With.Polls == 0 || c.Without.Polls == 0 || c.P99 <= 0 {
+	if c := r.Compare; c == nil || c.Dead != 3 || c.Windows != turns || c.With.Polls == 0 || c.Without.Polls == 0 || c.Control.Polls == 0 || c.P99 <= 0 || c.Same <= 0 || len(c.P99s) != turns*windowsPerTurn {
 		t.Errorf("%s", out.String())
 	}
 }

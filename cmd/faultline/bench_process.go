@@ -22,9 +22,10 @@ func (b *pollBench) show(out io.Writer) {
 		fmt.Fprintf(out, "  lateness%s p50 %v, p99 %v, at most %v; %d polls, %d missed\n", what, ms(r.P50S), ms(r.P99S), ms(r.MaxS), r.Polls, r.Missed)
 	}
 	if c := b.Compare; c != nil {
+		tell(" with all alive, as control", c.Control)
 		tell(" with all alive", c.Without)
 		tell(fmt.Sprintf(" with %d dead", c.Dead), c.With)
-		fmt.Fprintf(out, "  p99 with dead devices is %.2f times that without (middle of %d turns; p99 in ms in turns: %.1f)\n", c.P99, c.Windows, inMS(c.P99s))
+		fmt.Fprintf(out, "  p99 with dead devices is %.2f times that without, and without %.2f times the control (middle of %d turns; p99 in ms in turns: %.1f)\n", c.P99, c.Same, c.Windows, inMS(c.P99s))
 		for i, what := range [...]string{"without", "with"} {
 			x := c.Costs[i]
 			fmt.Fprintf(out, "  %s: %.0f ms of CPU and %.2f MB allocated each second, garbage collected %d times\n", what, 1000*x.CPUS/x.SecondsS, x.AllocatedMB/x.SecondsS, x.Collections)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -269,8 +270,11 @@ func (b *Bus) judge(u *unit, err error, took time.Duration) {
 	}
 	u.dead = err
 	u.backoff = min(max(2*u.backoff, backoffFirst), backoffMost)
-	u.retryAt = time.Now().Add(u.backoff)
+	u.retryAt = time.Now().Add(jittered(u.backoff))
 }
+
+// jittered is d, or up to a quarter less, so that devices that fell silent together are not tried together.
+func jittered(d time.Duration) time.Duration { return d - rand.N(d/4) }
 
 // reopen closes the line; ready opens it again after its silence.
 func (b *Bus) reopen() {
@@ -296,7 +300,7 @@ func (b *Bus) ready(ctx context.Context) error {
 		}
 		b.why = err
 		b.backoff = min(max(2*b.backoff, backoffFirst), backoffMost)
-		b.readyAt = time.Now().Add(b.backoff)
+		b.readyAt = time.Now().Add(jittered(b.backoff))
 		return err
 	}
 	if b.why != nil {
