@@ -431,7 +431,10 @@ func (f *forwarder) backlog(ctx context.Context, messages uint64) (uint64, error
 	return f.newest - f.last.Sequence, nil
 }
 
-// fetch takes what is there, up to a batch's bytes about, and waits a while if nothing is. It asks first for what is
+// fetchBytes is how much is fetched of a backlog at once, about. A slow uplink tells how far it is after as many.
+const fetchBytes = 512 << 10
+
+// fetch takes what is there, up to fetchBytes about, and waits a while if nothing is. It asks first for what is
 // there at once only where something is to be expected.
 func (f *forwarder) fetch(ctx context.Context, cons jetstream.Consumer) (msgs []jetstream.Msg, err error) {
 	defer func() {
@@ -444,7 +447,7 @@ func (f *forwarder) fetch(ctx context.Context, cons jetstream.Consumer) (msgs []
 		}
 	}()
 	if f.rest || f.size == 0 {
-		b, err := cons.FetchNoWait(min(max(maxBatchBytes/cmp.Or(f.size, maxBundle), 1), maxBatchMessages))
+		b, err := cons.FetchNoWait(min(max(fetchBytes/cmp.Or(f.size, maxBundle), 1), maxBatchMessages))
 		if err != nil {
 			return nil, err
 		}
