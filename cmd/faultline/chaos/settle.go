@@ -12,6 +12,7 @@ import (
 const (
 	restWithin  = 4 * time.Minute  // for the signals to come to rest
 	patience    = 90 * time.Second // without any progress, nothing more is expected
+	lastCommits = 2 * time.Second  // after the equipment ended: what was read last is committed and forwarded
 	lastFlushes = 3 * time.Second  // after the gateways ended
 )
 
@@ -40,6 +41,7 @@ func (r *run) settle(ctx context.Context, p *plant) error {
 		}
 	}
 	p.offline()
+	pause(ctx, lastCommits)
 	best, since := -1, time.Now()
 	for said := time.Now(); ; {
 		have, want, err := r.progress(ctx, p)
