@@ -3,8 +3,8 @@
 //
 // # What a crash at each point leaves
 //
-// A publisher gathers frames, gives them their sequences and commits them as one atomic batch, or up to four of
-// them one after the other. All messages of a gateway are written by one writer, which first stores a claim ("w.…"). Every later
+// A publisher gathers frames, gives them their sequences and commits them: at the hub as one atomic batch, or up to
+// four of them one after the other, at the edge as one message, a bundle. All messages of a gateway are written by one writer, which first stores a claim ("w.…"). Every later
 // write names that claim and is refused by the server once a newer claim exists; so a claim is both a
 // fence against an older writer and a barrier: whatever was on its way is stored before it or never.
 //

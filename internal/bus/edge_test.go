@@ -79,7 +79,7 @@ func TestForward(t *testing.T) {
 			}
 			return e.Uplink().Backlog == 5 && e.Uplink().Lag > 0
 		})
-		if st, err := e.State(t.Context()); err != nil || st.Messages < 3 { // kept after forwarding
+		if st, err := e.State(t.Context()); err != nil || st.First != 1 || st.Messages < 4 { // kept after forwarding
 			t.Errorf("%+v, %v", st, err)
 		}
 	})

@@ -391,6 +391,11 @@ func (f *forwarder) count(ctx context.Context, msgs []jetstream.Msg, skipped, dr
 			}
 		}
 	}
+	size := 0
+	for _, m := range msgs {
+		size += len(m.Data())
+	}
+	f.size, f.rest = size/len(msgs), last.NumPending > 0
 	f.hub.conn.m.forward.Add(float64(frames))
 	backlog, err := f.backlog(ctx, last.NumPending)
 	if err != nil {
@@ -408,8 +413,7 @@ func (f *forwarder) count(ctx context.Context, msgs []jetstream.Msg, skipped, dr
 
 // backlog is how many frames wait, given how many messages do. The newest frame is looked up once a second at most.
 func (f *forwarder) backlog(ctx context.Context, messages uint64) (uint64, error) {
-	f.rest = messages > 0
-	if !f.rest {
+	if messages == 0 {
 		return 0, nil
 	}
 	if time.Since(f.asked) >= time.Second {
@@ -436,22 +440,13 @@ const fetchBytes = 512 << 10
 
 // fetch takes what is there, up to fetchBytes about, and waits a while if nothing is. It asks first for what is
 // there at once only where something is to be expected.
-func (f *forwarder) fetch(ctx context.Context, cons jetstream.Consumer) (msgs []jetstream.Msg, err error) {
-	defer func() {
-		size := 0
-		for _, m := range msgs {
-			size += len(m.Data())
-		}
-		if len(msgs) > 0 {
-			f.size = size / len(msgs)
-		}
-	}()
+func (f *forwarder) fetch(ctx context.Context, cons jetstream.Consumer) ([]jetstream.Msg, error) {
 	if f.rest || f.size == 0 {
 		b, err := cons.FetchNoWait(min(max(fetchBytes/cmp.Or(f.size, maxBundle), 1), maxBatchMessages))
 		if err != nil {
 			return nil, err
 		}
-		if msgs = collect(b); len(msgs) > 0 || b.Error() != nil {
+		if msgs := collect(b); len(msgs) > 0 || b.Error() != nil {
 			return msgs, b.Error()
 		}
 	}
@@ -461,7 +456,7 @@ func (f *forwarder) fetch(ctx context.Context, cons jetstream.Consumer) (msgs []
 	if err != nil {
 		return nil, err
 	}
-	msgs = collect(b)
+	msgs := collect(b)
 	if err := b.Error(); err != nil && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
 		return msgs, err
 	}

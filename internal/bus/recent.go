@@ -83,7 +83,7 @@ func lastPayloads(ctx context.Context, cons jetstream.Consumer, pending, n int) 
 			got++
 			ms, err := entries(m)
 			if err != nil {
-				continue // as is not ours
+				continue // it is not ours
 			}
 			for _, e := range ms {
 				if e.Kind == faultline.KindFrame {
