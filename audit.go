@@ -71,3 +71,22 @@ type AuditHead struct {
 	N    int64  `json:"n"`
 	Hash string `json:"hash"`
 }
+
+// Follows checks an entry that was read from outside against the head before it, and gives the head that it
+// makes.
+func (e AuditEntry) Follows(before AuditHead) (AuditHead, error) {
+	hash := e.Hash
+	e.Hash = ""
+	b, err := json.Marshal(e)
+	switch {
+	case err != nil:
+		return before, fmt.Errorf("%w: audit entry %d: %w", ErrInvalid, e.N, err)
+	case e.N != before.N+1:
+		return before, fmt.Errorf("%w: audit entry %d follows entry %d", ErrInvalid, e.N, before.N)
+	case e.Previous != before.Hash:
+		return before, fmt.Errorf("%w: audit entry %d does not name the hash of entry %d", ErrInvalid, e.N, before.N)
+	case AuditHash(b) != hash:
+		return before, fmt.Errorf("%w: audit entry %d was changed", ErrInvalid, e.N)
+	}
+	return AuditHead{N: e.N, Hash: hash}, nil
+}

@@ -186,3 +186,33 @@ func NarrowSites(sites, within []string) (left []string, ok bool) {
 	}
 	return left, len(left) > 0
 }
+
+// LongestToken is how many days a token may be good.
+const LongestToken = 366
+
+// For makes a token of a user's: it never holds more than the user does. What it names are its purpose, its role
+// (the user's if empty) and its sites.
+func (t Token) For(u *User, id string, now time.Time, days int) (Token, error) {
+	t.ID, t.User, t.CreatedAt, t.ExpiresAt, t.Name = id, u.Name, now.UTC(), now.UTC().AddDate(0, 0, days), strings.TrimSpace(t.Name)
+	if t.Role == "" {
+		t.Role = u.Role
+	}
+	_, ok := NarrowSites(t.Sites, u.Sites)
+	switch {
+	case u.Disabled:
+		return t, fmt.Errorf("%w: user %s is disabled", ErrRefused, u.Name)
+	case t.Name == "" || len(t.Name) > 100 || !utf8.ValidString(t.Name) || strings.ContainsFunc(t.Name, func(r rune) bool { return r < ' ' }):
+		return t, fmt.Errorf("%w: token: name: say in 1 to 100 bytes, on one line, what it is for", ErrInvalid)
+	case days < 1 || days > LongestToken:
+		return t, fmt.Errorf("%w: token: %d days: use 1 to %d", ErrInvalid, days, LongestToken)
+	case !slices.Contains(Roles, t.Role):
+		return t, fmt.Errorf("%w: token: %q is no role: use one of %s", ErrInvalid, t.Role, roleList())
+	case !u.Role.MayDelegate(t.Role):
+		return t, fmt.Errorf("%w: token: %s is %s and cannot give the role %s", ErrRefused, u.Name, u.Role, t.Role)
+	case t.Role == RoleCustomer && len(t.Sites) == 0 && len(u.Sites) == 0:
+		return t, fmt.Errorf("%w: token: one of a customer needs the sites that are theirs", ErrInvalid)
+	case !ok:
+		return t, fmt.Errorf("%w: token: %s sees none of the sites %s", ErrRefused, u.Name, strings.Join(t.Sites, ", "))
+	}
+	return t, checkSites("token", t.Sites)
+}

@@ -157,6 +157,9 @@ func New(o Options) (*Server, error) {
 	if a, ok := s.listener.Addr().(*net.TCPAddr); ok {
 		s.loopback = a.IP.IsLoopback()
 	}
+	if err := s.checkAdmin(); err != nil {
+		return nil, errors.Join(err, s.listener.Close())
+	}
 	if o.TLS != nil {
 		s.listener = tls.NewListener(s.listener, o.TLS)
 	}
@@ -194,8 +197,22 @@ func outward() string {
 	return "127.0.0.1"
 }
 
-// NeedsLogin tells whether browsers need a link of LoginLink.
+// NeedsLogin tells whether others may reach the listener, so that everybody logs in.
 func (s *Server) NeedsLogin() bool { return !s.loopback }
+
+// checkAdmin refuses a listener that others reach while nobody could give rights there: whoever came first would be let in
+// by nobody's decision. A demonstration has its one-time link instead.
+func (s *Server) checkAdmin() error {
+	if s.loopback || s.demo {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), requestTime)
+	defer cancel()
+	if has, err := s.unscoped.HasAdmin(ctx); err != nil || has {
+		return err
+	}
+	return fmt.Errorf("%s is reached from other machines, and there is no admin yet: make one first with faultline user add NAME -role admin -config FILE, or keep api.listen on 127.0.0.1", s.listener.Addr())
+}
 
 // Close stops listening; it is for servers that are never Run.
 func (s *Server) Close() error { return s.listener.Close() }

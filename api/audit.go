@@ -69,7 +69,7 @@ func (c *call) takeDigest() error {
 	if c.trail != nil {
 		defer func() { c.trail.Entry.Request = c.digest }()
 	}
-	if len(b) > 0 {
+	if len(b) > 0 && !c.route.secret {
 		sum := sha256.Sum256(b)
 		c.digest = hex.EncodeToString(sum[:])
 	}

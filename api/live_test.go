@@ -263,6 +263,11 @@ func TestListen(t *testing.T) {
 		t.Errorf("%s, login %v", f.URL(), f.NeedsLogin())
 	}
 	o := Options{Store: f.store, Series: f.series, Commands: f.bus, Live: f.bus, Listen: "0.0.0.0:0"}
+	if _, err := New(o); err == nil || !strings.Contains(err.Error(), "faultline user add NAME -role admin") {
+		t.Errorf("others reach it, and there is no admin: %v", err)
+	}
+	_, err := f.store.AddUser(t.Context(), faultline.User{Name: "boss", Role: faultline.RoleAdmin, CreatedAt: noon}, "")
+	must(t, err)
 	s, err := New(o)
 	must(t, err)
 	defer s.Close()

@@ -172,7 +172,7 @@ func (s *Server) loginHelp(c *call) string {
 	if guarded, err := s.unscoped.HasUsers(c.Request.Context()); err != nil || guarded {
 		return "log in, or send an API token"
 	}
-	return "this listener is reached from other machines, so it wants a login: open the one-time link that was printed where Faultline was started; a restart prints a new one"
+	return "this listener is reached from other machines, so it wants a login: open the one-time link that was printed where the demonstration was started; a restart prints a new one"
 }
 
 // LoginLink makes a link that logs one browser in, once, while it is valid. It is not needed where

@@ -29,6 +29,7 @@ func (s *Server) pageRoutes() []route {
 		return route{method: http.MethodPost, path: path, role: admin, media: mediaHTML, handle: handle}
 	}
 	by := func(who right, r route) route { r.role = who; return r }
+	hush := func(r route) route { r.secret = true; return r }
 	rule := func(r route) route { r.role, r.slow, r.whole = engineer, true, true; return r }
 	return []route{
 		by(customer, get("/", s.overviewPage)),
@@ -80,7 +81,9 @@ func (s *Server) pageRoutes() []route {
 		get("/contracts", s.contractsPage),
 		by(anyUser, get("/api", s.referencePage)),
 		by(public, get("/login", s.getLogin)),
-		by(public, post("/login", s.postLogin)),
+		hush(by(public, post("/login", s.postLogin))),
+		by(public, get("/join", s.getJoin)),
+		hush(by(public, post("/join", s.postJoin))),
 		by(anyUser, post("/logout", s.postLogout)),
 		by(public, get("/static/:mark/:name", s.staticFile)),
 	}

@@ -28,6 +28,7 @@ type route struct {
 	accepts202   bool   // a durable command may still be pending
 	media        string // of the answer; "" is application/json
 	slow         bool   // streams: no time limit
+	secret       bool   // the body holds a password: not even its digest is kept
 	handle       func(*call) (any, error)
 }
 

@@ -30,6 +30,7 @@ type Store interface {
 // people is users, what they log in with, and the audit.
 type people interface {
 	HasUsers(context.Context) (bool, error)
+	HasAdmin(context.Context) (bool, error)
 	User(context.Context, string) (faultline.User, error)
 	UserSecret(context.Context, string) (faultline.User, string, error)
 	Teams(context.Context) ([]faultline.Team, error)
@@ -40,6 +41,7 @@ type people interface {
 	DropSessions(ctx context.Context, now, idle time.Time) (int, error)
 	TokenUser(ctx context.Context, key string) (faultline.Token, faultline.User, error)
 	UseToken(ctx context.Context, key string, at time.Time) error
+	InviteUser(ctx context.Context, key string) (u faultline.User, until time.Time, err error)
 	Audit(context.Context, faultline.AuditEntry) (faultline.AuditEntry, error)
 }
 

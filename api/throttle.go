@@ -98,14 +98,31 @@ type hashing chan struct{}
 const hashesAtOnce = 2
 
 func (h hashing) verify(ctx context.Context, password, hashed string) (bool, error) {
-	select {
-	case h <- struct{}{}:
-	case <-ctx.Done():
-		return false, ctx.Err()
+	if err := h.enter(ctx); err != nil {
+		return false, err
 	}
-	defer func() { <-h }()
+	defer h.leave()
 	if len(password) > 1024 {
 		password = "" // no password of ours is so long
 	}
 	return secret.Verify(password, hashed)
 }
+
+func (h hashing) hash(ctx context.Context, password string) (string, error) {
+	if err := h.enter(ctx); err != nil {
+		return "", err
+	}
+	defer h.leave()
+	return secret.Hash(password), nil
+}
+
+func (h hashing) enter(ctx context.Context) error {
+	select {
+	case h <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (h hashing) leave() { <-h }

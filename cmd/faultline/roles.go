@@ -203,7 +203,7 @@ func (n *node) introduce(say func(format string, args ...any)) {
 		return
 	}
 	say("console: %s", n.api.URL())
-	if n.api.NeedsLogin() {
+	if n.api.NeedsLogin() && n.demo {
 		say("log in once, within an hour, with: %s", n.api.LoginLink(time.Hour))
 	}
 }

@@ -55,6 +55,7 @@ var conformance = []struct {
 	{"seeds of revisions", testSeedRevisions},
 	{"revisions at once", testRevisionRace},
 	{"users", testUsers},
+	{"invites", testInvites},
 	{"teams", testTeams},
 	{"sessions and tokens", testSessions},
 	{"audit", testAudit},

@@ -47,6 +47,12 @@ func (s *Store) HasUsers(ctx context.Context) (bool, error) {
 	return n > 0, nil
 }
 
+// HasAdmin tells whether there is an admin who is not disabled.
+func (s *Store) HasAdmin(ctx context.Context) (bool, error) {
+	users, err := s.Users(ctx)
+	return slices.ContainsFunc(users, func(u faultline.User) bool { return u.Role == faultline.RoleAdmin && !u.Disabled }), err
+}
+
 func (c conn) user(ctx context.Context, name, lock string) (faultline.User, error) {
 	u, found, err := one[faultline.User](ctx, c, `SELECT doc FROM account WHERE name = ?`+lock, name)
 	if err == nil && !found {
@@ -148,25 +154,33 @@ func (c conn) saveUser(ctx context.Context, u *faultline.User) error {
 // all). Tokens stay: they were given separately and are revoked separately. The time is when it was set.
 func (s *Store) SetSecret(ctx context.Context, name, secret, exceptKey string, change func(*faultline.User)) error {
 	return s.update(ctx, "set password", func(c conn) error {
-		u, err := c.user(ctx, name, c.d.lockRow)
-		if err != nil {
-			return err
-		}
-		before := copyOf(&u)
-		change(&u)
-		u.Name, u.Version = name, before.Version+1
-		if err := c.saveUser(ctx, &u); err != nil {
-			return err
-		}
-		if _, err := c.exec(ctx, `UPDATE account SET secret = ? WHERE name = ?`, secret, name); err != nil {
-			return fmt.Errorf("set password of %s: %w", name, err)
-		}
-		if err := c.endSessions(ctx, name, exceptKey); err != nil {
-			return err
-		}
-		c.changed("user "+name, before, u)
-		return nil
+		_, err := c.setSecret(ctx, name, secret, exceptKey, change)
+		return err
 	})
+}
+
+// setSecret also ends an invitation to set one.
+func (c conn) setSecret(ctx context.Context, name, secret, exceptKey string, change func(*faultline.User)) (faultline.User, error) {
+	u, err := c.user(ctx, name, c.d.lockRow)
+	if err != nil {
+		return u, err
+	}
+	before := copyOf(&u)
+	change(&u)
+	u.Name, u.Version = name, before.Version+1
+	if err := c.saveUser(ctx, &u); err != nil {
+		return u, err
+	}
+	for _, query := range []string{`UPDATE account SET secret = ? WHERE name = ?`, `DELETE FROM invite WHERE ? <> '' AND account = ?`} {
+		if _, err := c.exec(ctx, query, secret, name); err != nil {
+			return u, fmt.Errorf("set password of %s: %w", name, err)
+		}
+	}
+	if err := c.endSessions(ctx, name, exceptKey); err != nil {
+		return u, err
+	}
+	c.changed("user "+name, before, u)
+	return u, nil
 }
 
 // PutTeam adds a team (Version 0) or changes one whose version was seen; faultline.ErrConflict if somebody was faster.

@@ -315,3 +315,40 @@ func testAuditForged(t *testing.T, s *Store) {
 	_, err = s.VerifyAudit(ctx, true5, nil)
 	wantErr(t, err, ErrAuditBroken, "entry 5", "checkpoint")
 }
+
+func testInvites(t *testing.T, s *Store) {
+	ctx := t.Context()
+	anna := addUser(t, s, aUser("anna", faultline.RoleAdmin))
+	wantErr(t, s.PutInvite(ctx, "k", "nobody", t0), faultline.ErrNotFound, "nobody")
+	must(t, s.PutInvite(ctx, "k1", "anna", t0.Add(time.Hour)))
+	must(t, s.PutInvite(ctx, "k2", "anna", t0.Add(time.Hour))) // the first is gone
+	_, _, err := s.InviteUser(ctx, "k1")
+	wantErr(t, err, faultline.ErrNotFound, "invite")
+	got, until, err := s.InviteUser(ctx, "k2")
+	must(t, err)
+	equal(t, "invited", []any{got, until}, []any{anna, t0.Add(time.Hour)})
+	_, err = s.AcceptInvite(ctx, "k2", "new hash", t0.Add(time.Hour))
+	wantErr(t, err, faultline.ErrNotFound, "anna")
+	must(t, s.AddSession(ctx, "session", faultline.Session{ID: "s1", User: "anna", SeenAt: t0, Until: t0.Add(time.Hour)}))
+	u, err := s.AcceptInvite(ctx, "k2", "new hash", t0.Add(time.Minute))
+	must(t, err)
+	_, hash, err := s.UserSecret(ctx, "anna")
+	must(t, err)
+	equal(t, "hash, time and version", []any{hash, u.PasswordAt, u.Version}, []any{"new hash", t0.Add(time.Minute), 2})
+	if sessions, err := s.Sessions(ctx, "anna"); err != nil || len(sessions) != 0 {
+		t.Errorf("%v %v", sessions, err)
+	}
+	_, err = s.AcceptInvite(ctx, "k2", "again", t0.Add(2*time.Minute))
+	wantErr(t, err, faultline.ErrNotFound, "invite")
+	// A password that is set otherwise ends the invitation; disabled users accept none.
+	must(t, s.PutInvite(ctx, "k3", "anna", t0.Add(time.Hour)))
+	must(t, s.SetSecret(ctx, "anna", "other", "", func(*faultline.User) {}))
+	_, _, err = s.InviteUser(ctx, "k3")
+	wantErr(t, err, faultline.ErrNotFound, "invite")
+	ben := addUser(t, s, aUser("ben", faultline.RoleAdmin))
+	must(t, s.PutInvite(ctx, "k4", "ben", t0.Add(time.Hour)))
+	_, err = s.ChangeUser(ctx, "ben", ben.Version, func(u *faultline.User) error { u.Disabled = true; return nil })
+	must(t, err)
+	_, err = s.AcceptInvite(ctx, "k4", "x", t0)
+	wantErr(t, err, faultline.ErrNotFound, "ben")
+}
