@@ -99,6 +99,7 @@ type Server struct {
 
 	backtests *backtests
 	console   *console.Console
+	menus     map[faultline.Role][]console.NavItem
 	document  map[string]any
 	handler   http.Handler
 }
@@ -146,7 +147,9 @@ func New(o Options) (*Server, error) {
 	}
 	routes := s.apiRoutes()
 	s.document = openAPI(routes, s.version)
-	s.handler = s.router(append(routes, s.pageRoutes()...))
+	pages := s.pageRoutes()
+	s.menus = menus(pages)
+	s.handler = s.router(append(routes, pages...))
 
 	if s.listener, err = net.Listen("tcp", o.Listen); err != nil {
 		if errors.Is(err, syscall.EADDRINUSE) {

@@ -42,6 +42,9 @@ func (s *Server) open(c *call, r *Report) (faultline.Ticket, error) {
 		Title: strings.TrimSpace(r.Title), Text: strings.TrimSpace(r.Text), Assignee: strings.TrimSpace(r.Assignee), EventAt: r.ReceivedAt, ReceivedAt: r.ReceivedAt, Count: 1, Suggest: "remote", Due: r.Due.UTC(),
 		Coverage: faultline.Coverage{State: faultline.CoverageUnknown, Term: "no asset named"},
 	}
+	if err := c.checkAssignee(r.Site, r.Assignee); err != nil {
+		return faultline.Ticket{}, err
+	}
 	customer := site.Customer
 	if r.Position != "" {
 		p := b.position[place{r.Site, r.Position}]
@@ -90,6 +93,13 @@ func (s *Server) amend(c *call, m *Amend) (faultline.Ticket, error) {
 	}
 	if a.Assignee != nil {
 		if err := checkText("assignee", *a.Assignee, 0, maxWord); err != nil {
+			return faultline.Ticket{}, err
+		}
+		was, err := c.store.Ticket(ctx, c.Param("id"))
+		if err == nil && strings.TrimSpace(*a.Assignee) != was.Assignee {
+			err = c.checkAssignee(was.Site, *a.Assignee)
+		}
+		if err != nil {
 			return faultline.Ticket{}, err
 		}
 	}

@@ -318,7 +318,7 @@ func (f *fixture) populate(t testing.TB) {
 		)
 	})
 
-	for id, by := range map[string]string{"W-1": "anna", "W-2": "anna", "W-3": "local"} {
+	for id, by := range map[string]string{"W-1": "anna", "W-2": "anna", "W-3": "boss"} {
 		must(t, f.store.AddWrite(ctx, faultline.Write{ID: id, Site: "plant-3", Position: "P-101", Gateway: "gw-1", Point: "run_command", Value: []byte("false"), Reason: "stop for service", Status: faultline.WritePending, FourEyes: true, AskedBy: by, AskedAt: now, ExpiresAt: now.Add(faultline.ApprovalTime)}, "stop for service"))
 	}
 

@@ -31,7 +31,7 @@ func (s *Server) pageRoutes() []route {
 	by := func(who right, r route) route { r.role = who; return r }
 	hush := func(r route) route { r.secret = true; return r }
 	rule := func(r route) route { r.role, r.slow, r.whole = engineer, true, true; return r }
-	return []route{
+	return append(s.peoplePages(), []route{
 		by(customer, get("/", s.overviewPage)),
 		by(customer, get("/assets", s.assetsPage)),
 		by(customer, get("/assets/:site/:position", s.assetPage)),
@@ -86,7 +86,7 @@ func (s *Server) pageRoutes() []route {
 		hush(by(public, post("/join", s.postJoin))),
 		by(anyUser, post("/logout", s.postLogout)),
 		by(public, get("/static/:mark/:name", s.staticFile)),
-	}
+	}...)
 }
 
 // framed is a page with what surrounds it.
@@ -109,6 +109,7 @@ func (s *Server) writePage(c *call, code int, shell console.Shell, view console.
 	shell.By, shell.Version, shell.Demo, shell.Now = c.by, s.version, s.demo, c.now
 	shell.Logout = c.by != "" && c.by != local
 	if c.store != nil && c.who.role != "" {
+		shell.Nav = s.menus[c.who.role]
 		s.badges(c, &shell)
 		if shell.Notice.Text == "" {
 			shell.Notice = s.notices.take(c.Query("notice"))

@@ -43,6 +43,9 @@ func (s *Server) showNewTicket(c *call, r Report, notice console.Notice, code in
 	for _, site := range b.sites {
 		v.Places = append(v.Places, console.Option{Value: site.ID + "/", Text: console.Text("%s, no asset", b.siteName(site.ID)), Chosen: r.Position == "" && r.Site == site.ID})
 	}
+	if v.People, _, err = c.store.Assignees(c.Request.Context(), r.Site); err != nil {
+		return nil, err
+	}
 	shell := s.shell(c, "tickets", "New ticket", "", 0)
 	shell.Notice = notice
 	return framed{shell: shell, view: v, code: code}, nil
@@ -130,11 +133,11 @@ func (s *Server) amendForm(c *call) (any, error) {
 }
 
 // amendView is what the form of corrections shows.
-func (s *Server) amendView(b *contents, t *faultline.Ticket, entered console.Entered) *console.AmendForm {
+func (s *Server) amendView(b *contents, t *faultline.Ticket, people []string, entered console.Entered) *console.AmendForm {
 	if !t.Status.Open() {
 		return nil
 	}
-	v := &console.AmendForm{Assignee: t.Assignee, Received: localClock(t.ReceivedAt, s.location), Urgencies: console.Urgencies(t.Urgency), Open: entered.Amend, Reason: entered.Reason}
+	v := &console.AmendForm{Assignee: t.Assignee, People: people, Received: localClock(t.ReceivedAt, s.location), Urgencies: console.Urgencies(t.Urgency), Open: entered.Amend, Reason: entered.Reason}
 	for _, k := range []faultline.Criticality{faultline.CriticalityA, faultline.CriticalityB, faultline.CriticalityC} {
 		v.Impacts = append(v.Impacts, console.Option{Value: string(k), Text: console.Impact(k), Chosen: k == t.Impact})
 	}

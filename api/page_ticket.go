@@ -137,7 +137,11 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	for _, p := range k.Promises {
 		v.Promises = append(v.Promises, console.PromiseRow{Told: m.At(p.ToldAt), Expected: m.At(p.Expected), Text: p.Text, Broken: p.Broken})
 	}
-	v.Amend = s.amendView(&b, &t, entered)
+	people, _, err := c.store.Assignees(c.Request.Context(), t.Site)
+	if err != nil {
+		return nil, err
+	}
+	v.Amend = s.amendView(&b, &t, people, entered)
 	for i := len(events) - 1; i >= 0; i-- {
 		v.History = append(v.History, m.history(&events[i]))
 	}

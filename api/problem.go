@@ -85,3 +85,5 @@ var slugs = map[int]string{
 	http.StatusGatewayTimeout:        "timeout",
 	http.StatusInternalServerError:   "internal",
 }
+
+func wrapRefused(text string) error { return fmt.Errorf("%w: %s", faultline.ErrRefused, text) }

@@ -93,6 +93,7 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 	table := documentedRights(t)
 	f := newFixture(t)
 	f.populate(t)
+	f.people(t)
 	who := map[faultline.Role]as{}
 	for _, role := range faultline.Roles {
 		var sites []string
@@ -174,6 +175,7 @@ func TestEveryRouteForEveryRole(t *testing.T) {
 func TestEveryRouteKeepsToItsSites(t *testing.T) {
 	f := newFixture(t)
 	f.populate(t)
+	f.people(t)
 	routes := append(f.apiRoutes(), f.pageRoutes()...)
 	version := func() int {
 		k, err := f.store.Ticket(t.Context(), "T-000001")
@@ -266,7 +268,7 @@ func TestUsersCloseLoopback(t *testing.T) {
 
 // TestNobodyGoesPastTheView keeps handlers from the store without scope and audit.
 func TestNobodyGoesPastTheView(t *testing.T) {
-	allowed := []string{"access.go", "api.go", "audit.go", "login.go", "join.go", "book.go", "watch.go", "write_job.go"} // watch.go: the desk by itself, for no caller
+	allowed := []string{"access.go", "api.go", "people.go", "audit.go", "login.go", "join.go", "book.go", "watch.go", "write_job.go"} // watch.go: the desk by itself, for no caller
 	files, err := os.ReadDir(".")
 	must(t, err)
 	found := 0
@@ -286,5 +288,28 @@ func TestNobodyGoesPastTheView(t *testing.T) {
 	}
 	if found < 2 {
 		t.Errorf("looked for the wrong words")
+	}
+}
+
+// TestMenuShowsWhatTheRoleMayOpen follows every entry of the navigation as every role.
+func TestMenuShowsWhatTheRoleMayOpen(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	for _, role := range faultline.Roles {
+		who := f.login(t, "u-"+string(role), role, map[bool][]string{true: {"plant-3"}}[role == faultline.RoleCustomer]...)
+		page := f.do(http.MethodGet, "/", "", who).body
+		nav := page[strings.Index(page, "<nav"):strings.Index(page, "</nav>")]
+		shown := 0
+		for _, m := range menu {
+			code := f.do(http.MethodGet, m.Href, "", who).code
+			if is := strings.Contains(nav, `href="`+m.Href+`"`); is != (code == http.StatusOK) {
+				t.Errorf("%s: %s answers %d, in the navigation: %v", role, m.Href, code, is)
+			} else if is {
+				shown++
+			}
+		}
+		if shown < 4 {
+			t.Errorf("%s is shown %d entries", role, shown)
+		}
 	}
 }

@@ -73,7 +73,7 @@ func (s *Server) apiRoutes() []route {
 	by := func(who right, r route) route { r.role = who; return r }
 	media := func(r route, m string) route { r.media = m; return r }
 
-	return append(s.ruleRoutes(), []route{
+	return append(append(s.ruleRoutes(), s.peopleRoutes()...), []route{
 		own("/sites", tagAssets, "Sites", Page[faultline.Site]{}, s.listSites),
 		own("/assets", tagAssets, "Positions with the asset standing there, its state and coverage", Page[Asset]{}, s.listAssets,
 			siteParam, param{name: "kind", about: "only this asset kind"}, param{name: "state", about: "only assets in this state", values: assetStates},

@@ -14,7 +14,7 @@ import (
 )
 
 // example fills the parameters of a path with what the fixture holds.
-var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", "/points/:point/write", "/points/speed_setpoint/write", "/writes/:id/refuse", "/writes/W-2/refuse", "/writes/:id/withdraw", "/writes/W-3/withdraw", "/writes/:id", "/writes/W-1", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1")
+var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", "/points/:point/write", "/points/speed_setpoint/write", "/writes/:id/refuse", "/writes/W-2/refuse", "/writes/:id/withdraw", "/writes/W-3/withdraw", "/writes/:id", "/writes/W-1", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1", ":user", "zoe", ":token", "tok-1")
 
 // bodies are requests that the fixture can carry out.
 var bodies = map[string]string{
@@ -23,7 +23,11 @@ var bodies = map[string]string{
 	"/out-of-service": `{"reason":"known","until":"2026-03-14T16:00:00Z"}`,
 	"/move":           `{"to":"triaged","text":"remote first"}`,
 	"/tickets":        `{"site":"plant-3","position":"P-101","title":"Pump rattles","urgency":3}`,
-	"/amend":          `{"assignee":"Ben"}`,
+	"/amend":          `{"assignee":"zoe"}`,
+	"/password":       `{"old":"tuesday-pump-grease","new":"wednesday-valve-oil"}`,
+	"/tokens":         `{"name":"board","days":7}`,
+	"/users":          `{"name":"new-one","role":"viewer"}`,
+	"/teams":          `{"id":"night","name":"Night shift","sites":["clinic"],"members":["zoe"],"version":0}`,
 	"/replay":         `{"ids":[1]}`,
 	"/drop":           `{"ids":[1]}`,
 	"/comments":       `{"text":"on our way","to_customer":true}`,
@@ -45,11 +49,14 @@ func TestEveryRouteIsDocumentedAndAnswers(t *testing.T) {
 	_, err := f.store.AddRevision(t.Context(), faultline.Revision{Kind: faultline.DocumentRules, Name: "hot", By: "anna", At: noon, Body: "rules: test"}, 0)
 	must(t, err)
 	f.backtests.list = []*Backtest{{ID: "b1", Rule: "hot", Version: 1, Done: true, Report: &BacktestReport{Alarms: []BacktestAlarm{}, Were: []BacktestAlarm{}, Pictures: map[int][]byte{0: []byte("<svg/>")}}}}
+	f.people(t)
+	f.withPassword(t, "boss", goodPassword, faultline.RoleAdmin) // what is about oneself needs a user
+	boss := f.session(t, "boss", noon)
 	document := decode[struct {
 		OpenAPI    string
 		Paths      map[string]map[string]map[string]any
 		Components struct{ Schemas map[string]any }
-	}](t, f.get(base+"/openapi.json"))
+	}](t, f.do(http.MethodGet, base+"/openapi.json", "", boss))
 	if document.OpenAPI != "3.1.0" {
 		t.Errorf("openapi %q", document.OpenAPI)
 	}
@@ -94,7 +101,7 @@ func TestEveryRouteIsDocumentedAndAnswers(t *testing.T) {
 		if r.method == http.MethodPost {
 			body = bodyOf(r.path)
 		}
-		a := f.do(r.method, example.Replace(r.path), body)
+		a := f.do(r.method, example.Replace(r.path), body, boss)
 		if a.code != http.StatusOK {
 			t.Errorf("%s %s: %d %s", r.method, r.path, a.code, a.body)
 		}
@@ -111,7 +118,7 @@ func TestEveryRouteIsDocumentedAndAnswers(t *testing.T) {
 		if r.method != http.MethodGet || r.path == "/join" { // which is for those who have a link
 			continue
 		}
-		if a := f.get(example.Replace(r.path)); a.code != http.StatusOK {
+		if a := f.do(http.MethodGet, example.Replace(r.path), "", boss); a.code != http.StatusOK {
 			t.Errorf("page %s: %d %s", r.path, a.code, a.body)
 		}
 	}

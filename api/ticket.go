@@ -169,6 +169,11 @@ func (s *Server) move(c *call, m *Move) (Ticket, bool, error) {
 		}
 		m.DuplicateOf = other.Number
 	}
+	if m.Resolution != nil {
+		if err := c.checkAssignee(t.Site, m.Resolution.Owner); err != nil {
+			return Ticket{}, false, err
+		}
+	}
 	alarms, err := s.alarmsOf(c, &t)
 	if err != nil {
 		return Ticket{}, false, err

@@ -59,7 +59,7 @@ func New(location *time.Location) (*Console, error) {
 	c.mark = hex.EncodeToString(sum.Sum(nil))[:12]
 
 	funcs := template.FuncMap{
-		"t": text, "word": Word, "count": count, "navitem": navItem,
+		"t": text, "word": Word, "count": count,
 		"static": func(name string) string { return "/static/" + c.mark + "/" + name },
 	}
 	shared, err := template.New("").Funcs(funcs).ParseFS(templates, "template/shell.html", "template/parts.html")
@@ -97,15 +97,4 @@ func (c *Console) Render(w io.Writer, s Shell, v View) error {
 		return fmt.Errorf("console: page %s: %w", v.template(), err)
 	}
 	return nil
-}
-
-// navigation is one entry of the main navigation.
-type navigation struct {
-	Href, Text string
-	Here       bool
-	Count      int
-}
-
-func navItem(s Shell, section, href, text string, n int) navigation {
-	return navigation{href, text, s.Section == section, n}
 }

@@ -11,6 +11,7 @@ type NewTicket struct {
 	Title, Text, Assignee, Received, Due string
 	Improvement                          bool
 	Places, Urgencies                    []Option
+	People                               []string // who it may be given to
 }
 
 func (NewTicket) template() string { return "new_ticket" }
@@ -19,6 +20,7 @@ func (NewTicket) template() string { return "new_ticket" }
 type AmendForm struct {
 	Assignee, Received, Reason    string
 	Urgencies, Impacts, Contracts []Option
+	People                        []string
 	Open                          bool
 }
 

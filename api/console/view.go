@@ -11,6 +11,7 @@ import (
 type Shell struct {
 	Title   string
 	Section string // of the navigation
+	Nav     []NavItem
 	By      string // who is logged in
 	Logout  bool   // there is a session to end
 	Demo    bool
@@ -18,7 +19,7 @@ type Shell struct {
 	Now     time.Time
 	Notice  Notice
 
-	Alarms, Tickets int // open, shown in the navigation; -1 shows none
+	Alarms, Tickets int // open, shown in the navigation
 
 	// Live update: the address to fetch anew, what events concern it, and how often new values may.
 	Href           string
@@ -28,6 +29,17 @@ type Shell struct {
 
 	Zone string // filled by Render
 	Page View   // filled by Render
+}
+
+// Badge is the number beside an entry of the navigation; 0 shows none.
+func (s Shell) Badge(section string) int {
+	switch section {
+	case "alarms":
+		return s.Alarms
+	case "tickets":
+		return s.Tickets
+	}
+	return 0
 }
 
 // Live tells whether the page updates itself.
@@ -44,7 +56,7 @@ type Notice struct {
 }
 
 // views are all pages; each has a template of its name.
-var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Writes{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Evaluation{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Rules{}, Rule{}, RuleVersion{}, Backtest{}, Data{}, DeadLetters{}, Contracts{}, Reference{}, Login{}, Join{}, Problem{}}
+var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Writes{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Evaluation{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Rules{}, Rule{}, RuleVersion{}, Backtest{}, Data{}, DeadLetters{}, Contracts{}, Reference{}, Login{}, Join{}, Me{}, Users{}, User{}, Teams{}, Tokens{}, Audit{}, Problem{}}
 
 // Link leads somewhere.
 type Link struct{ Href, Text string }
