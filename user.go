@@ -103,7 +103,7 @@ func (u *User) Check() error {
 		return err
 	}
 	if !slices.Contains(Roles, u.Role) {
-		return fmt.Errorf("%w: user %s: %q is no role: use one of %s", ErrInvalid, u.Name, u.Role, roleList())
+		return fmt.Errorf("%w: user %s: %q is no role: use one of %s", ErrInvalid, u.Name, u.Role, RoleList())
 	}
 	if u.Role == RoleCustomer && len(u.Sites) == 0 {
 		return fmt.Errorf("%w: user %s: a customer needs the sites that are theirs", ErrInvalid, u.Name)
@@ -156,7 +156,8 @@ func checkSites(what string, sites []string) error {
 	return nil
 }
 
-func roleList() string {
+// RoleList names all roles, joined by commas.
+func RoleList() string {
 	names := make([]string, len(Roles))
 	for i, r := range Roles {
 		names[i] = string(r)
@@ -187,6 +188,9 @@ func NarrowSites(sites, within []string) (left []string, ok bool) {
 	return left, len(left) > 0
 }
 
+// InviteTime is how long a one-time link that sets a password is good.
+const InviteTime = 72 * time.Hour
+
 // LongestToken is how many days a token may be good.
 const LongestToken = 366
 
@@ -206,7 +210,7 @@ func (t Token) For(u *User, id string, now time.Time, days int) (Token, error) {
 	case days < 1 || days > LongestToken:
 		return t, fmt.Errorf("%w: token: %d days: use 1 to %d", ErrInvalid, days, LongestToken)
 	case !slices.Contains(Roles, t.Role):
-		return t, fmt.Errorf("%w: token: %q is no role: use one of %s", ErrInvalid, t.Role, roleList())
+		return t, fmt.Errorf("%w: token: %q is no role: use one of %s", ErrInvalid, t.Role, RoleList())
 	case !u.Role.MayDelegate(t.Role):
 		return t, fmt.Errorf("%w: token: %s is %s and cannot give the role %s", ErrRefused, u.Name, u.Role, t.Role)
 	case t.Role == RoleCustomer && len(t.Sites) == 0 && len(u.Sites) == 0:

@@ -29,7 +29,6 @@ func (s *Server) pageRoutes() []route {
 		return route{method: http.MethodPost, path: path, role: admin, media: mediaHTML, handle: handle}
 	}
 	by := func(who right, r route) route { r.role = who; return r }
-	hush := func(r route) route { r.secret = true; return r }
 	rule := func(r route) route { r.role, r.slow, r.whole = engineer, true, true; return r }
 	return append(s.peoplePages(), []route{
 		by(customer, get("/", s.overviewPage)),

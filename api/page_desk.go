@@ -132,10 +132,14 @@ func (s *Server) amendForm(c *call) (any, error) {
 	return s.back(ticketHref(t.Number), console.Notice{Text: console.Text("%s corrected", t.Number)}), nil
 }
 
-// amendView is what the form of corrections shows.
-func (s *Server) amendView(b *contents, t *faultline.Ticket, people []string, entered console.Entered) *console.AmendForm {
-	if !t.Status.Open() {
-		return nil
+// amendView is what the form of corrections shows, to those who may correct: others need not know who works here.
+func (s *Server) amendView(c *call, b *contents, t *faultline.Ticket, entered console.Entered) (*console.AmendForm, error) {
+	if !t.Status.Open() || !agent.heldBy(c.who.role) {
+		return nil, nil
+	}
+	people, _, err := c.store.Assignees(c.Request.Context(), t.Site)
+	if err != nil {
+		return nil, err
 	}
 	v := &console.AmendForm{Assignee: t.Assignee, People: people, Received: localClock(t.ReceivedAt, s.location), Urgencies: console.Urgencies(t.Urgency), Open: entered.Amend, Reason: entered.Reason}
 	for _, k := range []faultline.Criticality{faultline.CriticalityA, faultline.CriticalityB, faultline.CriticalityC} {
@@ -144,5 +148,5 @@ func (s *Server) amendView(b *contents, t *faultline.Ticket, people []string, en
 	for _, k := range b.contracts {
 		v.Contracts = append(v.Contracts, console.Option{Value: k.ID, Text: k.ID + " · " + k.Name, Chosen: k.ID == t.Contract})
 	}
-	return v
+	return v, nil
 }

@@ -21,10 +21,8 @@ func (s *Server) peoplePages() []route {
 	post := func(path string, who right, handle func(*call) (any, error)) route {
 		return route{method: http.MethodPost, path: path, role: who, media: mediaHTML, handle: handle}
 	}
-	password := post("/me/password", anyUser, s.passwordForm)
-	password.secret = true
 	return []route{
-		get("/me", anyUser, s.mePage), password, post("/me/sessions/end", anyUser, s.endSessionsForm),
+		get("/me", anyUser, s.mePage), hush(post("/me/password", anyUser, s.passwordForm)), post("/me/sessions/end", anyUser, s.endSessionsForm),
 		get("/tokens", anyUser, s.tokensPage), post("/tokens", anyUser, s.tokenForm), post("/tokens/:token/revoke", anyUser, s.revokeForm),
 		get("/users", admin, s.usersPage), post("/users", admin, s.userForm), get("/users/:user", admin, s.userPage), post("/users/:user", admin, s.userChangeForm),
 		post("/users/:user/link", admin, s.inviteForm), post("/users/:user/logout", admin, s.userLogoutForm),

@@ -137,11 +137,9 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	for _, p := range k.Promises {
 		v.Promises = append(v.Promises, console.PromiseRow{Told: m.At(p.ToldAt), Expected: m.At(p.Expected), Text: p.Text, Broken: p.Broken})
 	}
-	people, _, err := c.store.Assignees(c.Request.Context(), t.Site)
-	if err != nil {
+	if v.Amend, err = s.amendView(c, &b, &t, entered); err != nil {
 		return nil, err
 	}
-	v.Amend = s.amendView(&b, &t, people, entered)
 	for i := len(events) - 1; i >= 0; i-- {
 		v.History = append(v.History, m.history(&events[i]))
 	}

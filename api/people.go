@@ -11,9 +11,6 @@ import (
 	"github.com/faultline-iot/faultline/internal/secret"
 )
 
-// inviteTime is how long a one-time link that sets a password is good.
-const inviteTime = 72 * time.Hour
-
 // Me is who asks.
 type Me struct {
 	Name       string         `json:"name" about:"local: on this machine, before there are users"`
@@ -84,7 +81,6 @@ func (s *Server) peopleRoutes() []route {
 	post := func(path, summary string, who right, request, response any, handle func(*call) (any, error)) route {
 		return route{method: http.MethodPost, path: base + path, tag: tagPeople, summary: summary, role: who, request: request, response: response, handle: handle}
 	}
-	hush := func(r route) route { r.secret = true; return r }
 	return []route{
 		get("/me", "Who asks, and what they may", anyUser, Me{}, s.getMe),
 		hush(post("/me/password", "Change one's own password; all other sessions end", anyUser, NewPassword{}, Me{}, s.postPassword)),
@@ -262,7 +258,7 @@ func (s *Server) addUser(c *call, r *NewUser) (Invited, error) {
 
 func (s *Server) inviteUser(c *call, u faultline.User) (Invited, error) {
 	token := secret.New()
-	v := Invited{User: u, Link: s.reached(c) + "/join?token=" + url.QueryEscape(token), Until: c.now.Add(inviteTime)}
+	v := Invited{User: u, Link: s.reached(c) + "/join?token=" + url.QueryEscape(token), Until: c.now.Add(faultline.InviteTime)}
 	return v, c.store.PutInvite(c.Request.Context(), secret.Key(token), u.Name, v.Until)
 }
 

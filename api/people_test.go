@@ -171,6 +171,15 @@ func TestAssigneesAreUsers(t *testing.T) {
 	if a := f.formAs(boss, "/teams", url.Values{"id": {"pumps"}, "name": {"Pumps"}, "member": {"zoe"}, "lead": {"zoe"}, "site": {"plant-3"}, "version": {"0"}}); a.code != http.StatusSeeOther || !strings.Contains(f.do(http.MethodGet, "/teams", "", boss).body, "led by zoe") {
 		t.Errorf("%d", a.code)
 	}
+	for who, caller := range map[faultline.Role]as{faultline.RoleAdmin: boss, faultline.RoleViewer: f.login(t, "vera", faultline.RoleViewer), faultline.RoleCustomer: f.login(t, "cora", faultline.RoleCustomer, "plant-3")} {
+		page, wants := f.do(http.MethodGet, "/tickets/T-000001", "", caller), who == faultline.RoleAdmin // others need not know who works here
+		if page.code != http.StatusOK || strings.Contains(page.body, `<option value="zoe">`) != wants || strings.Contains(page.body, `id="amend"`) != wants {
+			t.Errorf("%s: %d, or the form of corrections is shown where it is not wanted, or the other way", who, page.code)
+		}
+	}
+	if form := f.do(http.MethodGet, "/tickets/new", "", boss).body; !strings.Contains(form, `<option value="far">`) {
+		t.Error("a form without a site does not offer those of all sites")
+	}
 	for to, code := range map[string]int{"zoe": 200, "pumps": 200, "": 200, "far": 400, "cust": 400, "nobody": 400} {
 		if a := assign(to, boss); a.code != code || code == 400 && !strings.Contains(a.body, "pumps") {
 			t.Errorf("%q: %d %s", to, a.code, a.body)

@@ -56,6 +56,9 @@ var (
 	offsetParam = param{name: "offset", about: "rows to skip", kind: "integer"}
 )
 
+// hush marks a route whose body holds a password.
+func hush(r route) route { r.secret = true; return r }
+
 // apiRoutes is the table of the API.
 func (s *Server) apiRoutes() []route {
 	get := func(path, tag, summary string, response any, handle func(*call) (any, error), params ...param) route {

@@ -101,11 +101,11 @@ func (v *view) RevokeToken(ctx context.Context, id string) (faultline.Token, err
 	if v.who.role == faultline.RoleAdmin {
 		whose = ""
 	}
-	tokens, err := v.in.Tokens(ctx, whose)
+	tokens, err := v.Tokens(ctx, whose)
 	if err != nil {
 		return faultline.Token{}, err
 	}
-	i := slices.IndexFunc(tokens, func(t faultline.Token) bool { return t.ID == id && (whose != "" || v.who.role == faultline.RoleAdmin) })
+	i := slices.IndexFunc(tokens, func(t faultline.Token) bool { return t.ID == id })
 	if i < 0 {
 		return faultline.Token{}, hidden("token", quoteShort(id))
 	}
@@ -125,21 +125,22 @@ func (v *view) AuditHead(ctx context.Context) (faultline.AuditHead, error) {
 	return v.in.AuditHead(ctx)
 }
 
-// Assignees are who work at a site may be given to: teams that serve it, and users who work and see it. guarded tells
-// whether there are users at all.
+// Assignees are who work at a site may be given to: teams that serve it, and users who work and see it; without a site, those
+// of any. guarded tells whether there are users at all.
 func (v *view) Assignees(ctx context.Context, site string) (names []string, guarded bool, err error) {
 	users, err := v.in.Users(ctx)
 	if err != nil || len(users) == 0 {
 		return nil, false, err
 	}
 	teams, err := v.Teams(ctx)
+	serves := func(sites []string) bool { return site == "" || len(sites) == 0 || slices.Contains(sites, site) }
 	for i := range teams {
-		if len(teams[i].Sites) == 0 || slices.Contains(teams[i].Sites, site) {
+		if serves(teams[i].Sites) {
 			names = append(names, teams[i].ID)
 		}
 	}
 	for i := range users {
-		if u := &users[i]; !u.Disabled && operator.heldBy(u.Role) && (len(u.Sites) == 0 || slices.Contains(u.Sites, site)) {
+		if u := &users[i]; !u.Disabled && operator.heldBy(u.Role) && serves(u.Sites) {
 			names = append(names, u.Name)
 		}
 	}

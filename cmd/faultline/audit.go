@@ -45,12 +45,8 @@ func auditTask(fs *flag.FlagSet) func(context.Context, *node, io.Writer, io.Writ
 
 // auditCommand verifies an exported file here, without any database.
 func auditCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
-	probe := flag.NewFlagSet("audit", flag.ContinueOnError)
-	probe.SetOutput(io.Discard)
-	_ = probe.String("config", "", "")
-	_ = auditTask(probe)
-	if parse(probe, args, taskOperands) == nil && probe.Arg(0) == "verify" && probe.Lookup("in").Value.String() != "" {
-		return verifyExport(probe.Lookup("in").Value.String(), probe.Lookup("head").Value.String(), out)
+	if verb, _, given, ok := taskArgs("audit", args); ok && verb == "verify" && given("in") != "" {
+		return verifyExport(given("in"), given("head"), out)
 	}
 	return runTask("audit")(ctx, fs, args, out)
 }

@@ -58,6 +58,17 @@ func runTask(name string) func(context.Context, *flag.FlagSet, []string, io.Writ
 	}
 }
 
+// taskArgs looks at the arguments of a task before it is done: its first two operands and its flags by name. ok is false
+// where they cannot be parsed, which runTask then tells.
+func taskArgs(name string, args []string) (verb, object string, given func(flag string) string, ok bool) {
+	fs := flag.NewFlagSet(name, flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	_ = fs.String("config", "", "")
+	_ = tasks[name](fs)
+	err := parse(fs, args, taskOperands)
+	return fs.Arg(0), fs.Arg(1), func(flag string) string { return fs.Lookup(flag).Value.String() }, err == nil
+}
+
 // doTask lets the running process do it, or does it here.
 func doTask(ctx context.Context, cfg *Config, name string, args []string, do func(context.Context, *node, io.Writer, io.Writer) error, out, tell io.Writer) error {
 	if done, err := askRunning(ctx, cfg, name, args, out, tell); done {

@@ -23,9 +23,6 @@ import (
 // Users, tokens and the audit from the command line. Whoever may read the data directory may do all of it: this is how
 // the first admin is made, and how one gets in again who lost every password.
 
-// inviteTime is how long a one-time link that sets a password is good.
-const inviteTime = 72 * time.Hour
-
 // terminal is who stands in the audit for what is done here.
 const terminal = "terminal"
 
@@ -37,7 +34,7 @@ func (n *node) asTerminal(command string) *store.Store {
 
 // userTask manages users.
 func userTask(fs *flag.FlagSet) func(context.Context, *node, io.Writer, io.Writer) error {
-	role := fs.String("role", "", "one of "+roleNames())
+	role := fs.String("role", "", "one of "+faultline.RoleList())
 	sites := fs.String("sites", "", "the `SITES` they see, joined by commas; empty: all")
 	display := fs.String("display", "", "their `NAME` as people call them")
 	mail := fs.String("mail", "", "`ADDRESS`")
@@ -63,9 +60,9 @@ func userTask(fs *flag.FlagSet) func(context.Context, *node, io.Writer, io.Write
 			}
 		}
 		change := func(u *faultline.User) error {
-			for flag, field := range map[string]*string{"display": &u.Display, "mail": &u.Mail, "phone": &u.Phone, "language": &u.Language} {
+			for flag, field := range map[string]struct{ to, from *string }{"display": {&u.Display, display}, "mail": {&u.Mail, mail}, "phone": {&u.Phone, phone}, "language": {&u.Language, language}} {
 				if given[flag] {
-					*field = map[string]string{"display": *display, "mail": *mail, "phone": *phone, "language": *language}[flag]
+					*field.to = *field.from
 				}
 			}
 			if given["role"] {
@@ -79,7 +76,7 @@ func userTask(fs *flag.FlagSet) func(context.Context, *node, io.Writer, io.Write
 		switch verb {
 		case "add":
 			if !given["role"] {
-				return fmt.Errorf("say which role: -role with one of %s", roleNames())
+				return fmt.Errorf("say which role: -role with one of %s", faultline.RoleList())
 			}
 			u := faultline.User{Name: strings.ToLower(name), CreatedAt: time.Now().UTC()}
 			_ = change(&u) // never fails
@@ -130,7 +127,7 @@ func userTask(fs *flag.FlagSet) func(context.Context, *node, io.Writer, io.Write
 
 // invite makes a one-time link that sets a user's password.
 func (n *node) invite(ctx context.Context, s *store.Store, name string, out io.Writer) error {
-	token, until := secret.New(), time.Now().Add(inviteTime)
+	token, until := secret.New(), time.Now().Add(faultline.InviteTime)
 	if err := s.PutInvite(ctx, secret.Key(token), name, until); err != nil {
 		return err
 	}
@@ -179,22 +176,34 @@ func listUsers(ctx context.Context, n *node, out io.Writer) error {
 // userCommand asks for a password where one is needed: here, so that neither it nor what could be guessed from it
 // travels further than its hash.
 func userCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) error {
-	probe := flag.NewFlagSet("user", flag.ContinueOnError)
-	probe.SetOutput(io.Discard)
-	_ = probe.String("config", "", "")
-	_ = userTask(probe)
-	if err := parse(probe, args, taskOperands); err == nil && slices.Contains([]string{"add", "password"}, probe.Arg(0)) && probe.Arg(1) != "" &&
-		probe.Lookup("link").Value.String() != "true" && probe.Lookup("password-hash").Value.String() == "" {
-		password, err := readPassword(probe.Lookup("password-file").Value.String(), os.Stdin, fs.Output())
+	verb, name, given, ok := taskArgs("user", args)
+	if ok && (verb == "add" || verb == "password") && name != "" && given("link") != "true" && given("password-hash") == "" {
+		password, err := readPassword(given("password-file"), os.Stdin, fs.Output())
 		if err != nil {
 			return err
 		}
-		if err := secret.CheckPassword(password, probe.Arg(1)); err != nil {
+		if err := secret.CheckPassword(password, name); err != nil {
 			return err
 		}
 		args = append(slices.Clone(args), "-password-hash", secret.Hash(password))
 	}
+	if ok && verb == "add" && given("config") != "" { // the first user may come before anything else
+		if err := makeDataDir(given("config")); err != nil {
+			return err
+		}
+	}
 	return runTask("user")(ctx, fs, args, out)
+}
+
+func makeDataDir(config string) error {
+	cfg, err := LoadConfig(config)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.dataDir(), 0o700); err != nil {
+		return fmt.Errorf("make the data directory: %w", err)
+	}
+	return nil
 }
 
 // readPassword from a file, or twice from the terminal, which does not show it.
@@ -234,14 +243,6 @@ func readPassword(file string, in *os.File, tell io.Writer) (string, error) {
 		return "", errors.New("the two passwords differ: nothing was changed")
 	}
 	return typed[0], nil
-}
-
-func roleNames() string {
-	names := make([]string, len(faultline.Roles))
-	for i, r := range faultline.Roles {
-		names[i] = string(r)
-	}
-	return strings.Join(names, ", ")
 }
 
 func allIfNone(sites []string) string {

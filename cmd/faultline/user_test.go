@@ -19,9 +19,6 @@ func TestUsersFromTheCommandLine(t *testing.T) {
 	if err := os.WriteFile(password, []byte("tuesday-pump-grease\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(cfg.dataDir(), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	check := func(want string, fails bool, args ...string) string {
 		t.Helper()
 		out, err := cli(t, append(args, "-config", file)...)
@@ -34,10 +31,11 @@ func TestUsersFromTheCommandLine(t *testing.T) {
 		}
 		return out
 	}
-	check("no users", false, "user", "list")
+	check("there is no data yet", true, "user", "list")
 	check("role", true, "user", "add", "boss", "-password-file", password)
 	check("is no role", true, "user", "add", "boss", "-role", "king", "-password-file", password)
 	check("user boss added, role admin", false, "user", "add", "boss", "-role", "admin", "-password-file", password)
+	check("boss", false, "user", "list")
 	check("last admin", true, "user", "disable", "boss")
 
 	n, _ := start(t, cfg, roleIngest, roleRules, roleAPI) // from here on it is asked

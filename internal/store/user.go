@@ -171,10 +171,11 @@ func (c conn) setSecret(ctx context.Context, name, secret, exceptKey string, cha
 	if err := c.saveUser(ctx, &u); err != nil {
 		return u, err
 	}
-	for _, query := range []string{`UPDATE account SET secret = ? WHERE name = ?`, `DELETE FROM invite WHERE ? <> '' AND account = ?`} {
-		if _, err := c.exec(ctx, query, secret, name); err != nil {
-			return u, fmt.Errorf("set password of %s: %w", name, err)
-		}
+	if _, err := c.exec(ctx, `UPDATE account SET secret = ? WHERE name = ?`, secret, name); err != nil {
+		return u, fmt.Errorf("set password of %s: %w", name, err)
+	}
+	if _, err := c.exec(ctx, `DELETE FROM invite WHERE account = ?`, name); err != nil {
+		return u, fmt.Errorf("end the link of %s: %w", name, err)
 	}
 	if err := c.endSessions(ctx, name, exceptKey); err != nil {
 		return u, err
