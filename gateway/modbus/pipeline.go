@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// readAll sends the requests in one piece and takes their answers, in whatever order they come. An answer whose
-// error is no Exception, and the error that is returned, mean that the line must be closed: what is left was not
-// answered. Each answer has its time-out from the one before.
+// readAll sends the requests in one piece and takes their answers, in whatever order they come: all of them, or none.
+// Modbus TCP has no checksum, so where a device leaves half an answer and goes on, the next answer's bytes can stand
+// for the other half; then one answer is missing in the end. An error that is no Exception means that the line must be
+// closed. Each answer has its time-out from the one before.
 func (l *tcpLine) readAll(ctx context.Context, requests []request, answers []answer) error {
 	if len(requests) == 1 {
 		data, err := l.read(ctx, requests[0])
@@ -35,10 +36,7 @@ func (l *tcpLine) readAll(ctx context.Context, requests []request, answers []ans
 		return nil
 	}
 	for i := range answers {
-		if answers[i].data == nil && answers[i].err == nil {
-			answers[i].err = err
-			break
-		}
+		answers[i] = answer{err: err}
 	}
 	return err
 }
