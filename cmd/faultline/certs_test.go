@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/firmware-sim/equipment"
 )
 
@@ -28,10 +29,10 @@ func mustRun(t *testing.T, args ...string) string {
 }
 
 // A gateway of a site and the centre with certificates of faultline certs, over WebSocket and at a limited
-// rate. Then every certificate and the authority are replaced: the gateway's process is not restarted, and
-// nothing is missing.
+// rate. Then every certificate and the authority are replaced: the gateway's process is not restarted,
+// nothing is missing, and a setpoint is written before and after.
 func TestSiteAndCentreWithCertificates(t *testing.T) {
-	_, at := simulate(t, equipment.DeviceConfig{Name: "P-1", Kind: "pump", Hours: 10})
+	plant, at := simulate(t, equipment.DeviceConfig{Name: "C-1", Kind: "compressor", Hours: 10})
 	hub, err := freeAddress()
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +45,7 @@ func TestSiteAndCentreWithCertificates(t *testing.T) {
 	if out := mustRun(t, "certs", "list", "-dir", certs); strings.Count(out, "\n") != 4 || !strings.Contains(out, "gateway") {
 		t.Errorf("%s", out)
 	}
-	shared := fmt.Sprintf("gateways: [{id: gw-1, site: north, devices: [{position: P-1, profile: sim-pump, address: \"tcp://%s\", period: 100ms}]}]\napi: {listen: \"127.0.0.1:0\"}\n", at["P-1"])
+	shared := fmt.Sprintf("gateways: [{id: gw-1, site: north, devices: [{position: C-1, profile: sim-compressor, address: \"tcp://%s\", period: 100ms, writes: [{point: load_pressure}]}]}]\napi: {listen: \"127.0.0.1:0\"}\n", at["C-1"])
 	tls := func(name string) string {
 		return fmt.Sprintf("tls: {ca_file: %[1]s/ca.pem, cert_file: \"%[1]s/%[2]s.pem\", key_file: \"%[1]s/%[2]s-key.pem\"}", certs, name)
 	}
@@ -53,7 +54,19 @@ func TestSiteAndCentreWithCertificates(t *testing.T) {
 
 	centre, stopCentre := start(t, centreCfg, roleIngest, roleRules, roleAPI)
 	site, stopSite := start(t, siteCfg, roleGateway)
+	write := func(value string) {
+		t.Helper()
+		var w faultline.Write
+		eventually(t, "the gateway takes orders", func() bool {
+			w, _ = post[faultline.Write](t, centre.api.URL()+"/api/v1/assets/north/C-1/points/load_pressure/write", `{"value":`+value+`,"reason":"test"}`)
+			return w.Status != faultline.WriteFailed
+		})
+		if v, err := plant.Values("C-1"); err != nil || w.Status != faultline.WriteWritten || fmt.Sprint(v["load_pressure"]) != value {
+			t.Errorf("%+v, the equipment has %v, %v", w, v["load_pressure"], err)
+		}
+	}
 	eventually(t, "frames reach the centre", func() bool { return ledger(t, centre).Delivered >= 10 })
+	write("6.25")
 
 	mustRun(t, "certs", "ca", "-dir", certs, "-renew")
 	if out := mustRun(t, "certs", "renew", "-dir", certs); !strings.Contains(out, "2 of") {
@@ -67,6 +80,7 @@ func TestSiteAndCentreWithCertificates(t *testing.T) {
 	centre, _ = start(t, centreCfg, roleIngest, roleRules, roleAPI)
 	before := site.writers[0].Last()
 	eventually(t, "frames arrive with the new certificates", func() bool { return ledger(t, centre).Last >= before+10 })
+	write("6.5")
 	site.stopStage(roleGateway)
 	last := site.writers[0].Last()
 	eventually(t, "all has arrived", func() bool { return ledger(t, centre).Last == last })
