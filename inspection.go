@@ -10,7 +10,8 @@ type Plan struct {
 	Meter     string        `json:"meter"` // point that counts, in hours, cycles or starts
 	Every     float64       `json:"every"` // in the meter's unit
 	Unit      string        `json:"unit,omitempty"`
-	Window    time.Duration `json:"window"` // the work is to be done within this time from falling due
+	Window    time.Duration `json:"window"`         // the work is to be done within this time from falling due
+	Lead      time.Duration `json:"lead,omitempty"` // that the work needs to be prepared: what is forecast to fail sooner is told of
 	Jobs      []string      `json:"jobs"`
 }
 

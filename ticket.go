@@ -315,6 +315,7 @@ type Evidence struct {
 	Why         string           `json:"why"`
 	Limits      []Limit          `json:"limits,omitempty"`
 	Samples     []EvidenceSample `json:"samples"`
+	Forecast    *Forecast        `json:"forecast,omitempty"` // of life rules, whose samples are means
 }
 
 // EvidenceSample is one sample of a picture. Value is NaN-free: bad samples have none.

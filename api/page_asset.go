@@ -76,6 +76,9 @@ func (s *Server) assetPage(c *call) (any, error) {
 		s.log.Warn("history not read", "site", p.Site, "position", p.ID, "error", err)
 		v.PicturesFailed = true
 	}
+	if v.Forecasts, err = s.forecastViews(c, m, p); err != nil {
+		return nil, err
+	}
 	return framed{shell: shell, view: v}, nil
 }
 

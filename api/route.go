@@ -83,6 +83,7 @@ func (s *Server) apiRoutes() []route {
 			param{name: "text", about: "part of the position, name, serial number or model"}, limitParam, offsetParam),
 		own("/assets/:site/:position", tagAssets, "One asset", Asset{}, s.getAsset),
 		own("/assets/:site/:position/points", tagAssets, "Points with their latest value, quality and age", Page[Point]{}, s.listPoints),
+		own("/assets/:site/:position/forecasts", tagAssets, "How long until points that degrade reach their limits, in hours, or why there is no forecast; the newest of each rule", Page[faultline.Forecast]{}, s.listForecasts),
 		own("/assets/:site/:position/series", tagAssets, "Values over time, down-sampled where there are many", History{}, s.getSeries,
 			param{name: "from", about: "beginning; one hour before to unless given", kind: "date-time"}, param{name: "to", about: "end; now unless given", kind: "date-time"},
 			param{name: "points", about: "names, separated by commas; those shown as trends unless given"}, param{name: "max", about: "samples per point, at most 5000", kind: "integer"}),

@@ -123,6 +123,12 @@ func (v *view) RuleInstances(ctx context.Context, site, position string) ([]faul
 	return inScope(v.who, all, err, func(r *faultline.RuleInstance) string { return r.Site })
 }
 
+// Forecasts in scope.
+func (v *view) Forecasts(ctx context.Context, site, position string) ([]faultline.Forecast, error) {
+	all, err := v.in.Forecasts(ctx, site, position)
+	return inScope(v.who, all, err, func(f *faultline.Forecast) string { return f.Site })
+}
+
 // Inspections in scope.
 func (v *view) Inspections(ctx context.Context, f store.InspectionFilter) ([]faultline.Inspection, error) {
 	f.Sites = v.who.sites

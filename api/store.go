@@ -58,6 +58,7 @@ type plans interface {
 	Plans(context.Context) ([]faultline.Plan, error)
 	RuleInstances(ctx context.Context, site, position string) ([]faultline.RuleInstance, error)
 	Inspections(context.Context, store.InspectionFilter) ([]faultline.Inspection, error)
+	Forecasts(ctx context.Context, site, position string) ([]faultline.Forecast, error) // the newest of each rule
 }
 
 type alarms interface {

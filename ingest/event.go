@@ -18,8 +18,8 @@ import (
 // EventRole is the name under which Recorder holds its lease and saves its places.
 const EventRole = "events"
 
-// Recorder writes what happened to alarms and tickets into the measurement faultline_events, from the
-// append-only histories in SQL. It keeps a place in each of them, so that an InfluxDB that is away
+// Recorder writes what happened to alarms and tickets into the measurement faultline_events, and what was
+// forecast into faultline_forecasts, from the histories in SQL. It keeps a place in each of them, so that an InfluxDB that is away
 // delays events and loses none. Comments stay where they are: they are among those who work.
 //
 // What a crash leaves: events that were written and whose place was not saved. They are written again
@@ -48,6 +48,7 @@ var histories = []struct {
 }{
 	{0, "alarm_event", (*store.Store).AlarmJournal},
 	{1, "ticket_event", (*store.Store).TicketJournal},
+	{2, "forecast", (*store.Store).ForecastJournal},
 }
 
 // Run writes until ctx ends, when it returns nil.
@@ -129,7 +130,9 @@ func (r *Recorder) some(ctx context.Context, lease store.Lease, n int) (more boo
 	}
 	var lines [][]byte
 	for i := range news {
-		if e, is := eventOf(&news[i]); is {
+		if f := &news[i].Forecast; f.Rule != "" {
+			lines = append(lines, tsdb.AppendForecast(nil, f))
+		} else if e, is := eventOf(&news[i]); is {
 			lines = append(lines, tsdb.AppendEvent(nil, &e))
 		}
 	}

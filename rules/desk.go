@@ -64,6 +64,9 @@ func newDesk(tx Tx, w *world) *desk {
 // carry carries out one effect; one that was carried out before does nothing.
 func (d *desk) carry(e *effect) error {
 	d.now = e.event.StoredAt
+	if e.forecast != nil {
+		return d.tx.AddForecast(*e.forecast)
+	}
 	if e.event.Transition == "" { // a service: no transition of its own
 		return d.serviced(e)
 	}
@@ -101,7 +104,7 @@ func (d *desk) follow(e *effect, a *faultline.Alarm) error {
 		return d.test(e, a)
 	case e.rule == nil:
 		return d.returned(a, e.event.At) // an orphan was cleared
-	case e.rule.rule.Plan != "":
+	case e.rule.rule.Kind == "meter":
 		if !e.quiet && (e.event.Transition == faultline.TransitionRaised || e.event.Transition == faultline.TransitionReported) {
 			return d.due(e, a)
 		}

@@ -39,7 +39,7 @@ type Rule struct {
 	Family      string         `yaml:"family"`       // failure modes that one fault shows at once share a family
 	Urgency     int            `yaml:"urgency"`      // 1 to 3; 0: from the severity
 	JoinWithin  *time.Duration `yaml:"join_within"`  // joins a ticket of another family this soon after its last alarm; default 30m, 0 for silence
-	Plan        string         `yaml:"plan"`         // of meter rules: the inspection plan that it drives
+	Plan        string         `yaml:"plan"`         // of meter rules: the inspection plan that it drives; of life rules: whose lead time counts
 	Suggest     string         `yaml:"suggest"`      // "remote" or "on_site"
 	Check       []string       `yaml:"check"`        // what to check, in order
 
@@ -158,8 +158,10 @@ func (r *Rule) validateKind(report func(field, format string, args ...any), plan
 		report("kind", "gateways are not compared")
 	}
 	switch {
-	case r.Kind != "meter" && r.Plan != "":
-		report("plan", "is not used by a %s rule: plans are driven by meter rules", r.Kind)
+	case r.Kind == "life" && r.Plan != "" && plans[r.Plan] == nil:
+		report("plan", "there is no plan %q", r.Plan)
+	case r.Kind != "meter" && r.Kind != "life" && r.Plan != "":
+		report("plan", "is not used by a %s rule: plans go with meter and life rules", r.Kind)
 	case r.Kind == "meter" && r.Plan == "":
 		report("plan", "is missing: which inspection plan does it drive?")
 	case r.Kind == "meter":

@@ -76,6 +76,7 @@ type Tx interface {
 	ticketQueries
 	ticketTx
 	inspectionTx
+	forecastTx
 }
 
 type alarmTx interface {
@@ -103,6 +104,10 @@ type ticketTx interface {
 type inspectionTx interface {
 	Inspection(site, position, plan string) (faultline.Inspection, bool, error) // the open one
 	PutInspection(i faultline.Inspection) error
+}
+
+type forecastTx interface {
+	AddForecast(f faultline.Forecast) error // one of the same rule and moment is kept
 }
 
 // role under which rules hold leases and save places.

@@ -141,7 +141,11 @@ func Load(base *Set, files ...File) (*Set, error) {
 	for _, r := range rules {
 		if p := plans[r.Plan]; p != nil { // which may have replaced the one that the rule was loaded with
 			own := *r
-			own.Point, own.Every = p.Meter, p.Every
+			if r.Kind == "meter" {
+				own.Point, own.Every = p.Meter, p.Every
+			} else if r.Lead == 0 {
+				own.Lead = p.Domain().Lead
+			}
 			r = &own
 		}
 		s.rules = append(s.rules, r)

@@ -35,7 +35,22 @@ func (d *desk) draft(e *effect, a *faultline.Alarm, urgency int) faultline.Ticke
 			t.Text += fmt.Sprintf("%d. %s\n", i+1, c)
 		}
 	}
+	if r.Kind == "life" { // nothing has failed yet
+		t.Kind, t.Maintenance = faultline.TicketInspection, faultline.ConditionBased
+		if plan, ok := d.world.set.plan(r.Plan); ok {
+			t.Text += "\nThe jobs of the plan " + plan.Title + ":\n" + jobs(plan)
+		}
+	}
 	return t
+}
+
+// jobs of a plan, as a list.
+func jobs(p *faultline.Plan) string {
+	text := ""
+	for i, j := range p.Jobs {
+		text += fmt.Sprintf("%d. %s\n", i+1, j)
+	}
+	return text
 }
 
 // criticality of the asset; a gateway is as critical as the most critical asset behind it.

@@ -30,6 +30,7 @@ type unit struct {
 	asset   []*instance // that see one usable sample of every frame
 	ticking []*instance
 	framed  []framedRule
+	lives   []*foreteller
 
 	silences []*instance // rules on the silence of the asset as a whole: while one is active, it is down
 	life     life        // what keeps its alarms from people
@@ -54,6 +55,13 @@ type framedRule struct {
 	kind kind.Framed
 }
 
+// foreteller is a rule that forecasts, with what of it was told last.
+type foreteller struct {
+	*instance
+	told int64  // event time of the newest forecast that was looked at
+	none string // why there was none
+}
+
 // instance is one rule on one position.
 type instance struct {
 	attachment
@@ -76,6 +84,7 @@ type effect struct {
 	meter    float64             // of inspections: the reading
 	cycle    int                 // of inspections and services
 	command  *faultline.Command  // that asked for it
+	forecast *faultline.Forecast // a forecast and nothing else
 }
 
 func unitID(site, position string) string { return site + "/" + position }
@@ -111,6 +120,9 @@ func unitOf(p *faultline.Position, attached []attachment) *unit {
 		u.remember(i)
 		if framed, ok := a.kind.(kind.Framed); ok {
 			u.framed = append(u.framed, framedRule{i, framed})
+		}
+		if _, ok := kind.AsForecaster(a.kind); ok {
+			u.lives = append(u.lives, &foreteller{instance: i})
 		}
 		if a.rule.of.Asset {
 			u.asset = append(u.asset, i)
@@ -181,10 +193,30 @@ func (u *unit) frame(id faultline.FrameID, f *faultline.Frame, now time.Time, ou
 	for _, r := range u.framed {
 		out = u.judge(out, r.instance, r.kind.EndFrame(f.Time), f.Time, now, late)
 	}
+	for _, l := range u.lives {
+		out = u.foretell(out, l, now)
+	}
 	if !late {
 		out = u.caughtUp(now, out)
 	}
 	return out, frameJudged
+}
+
+// foretell tells of a new forecast, and once of why there is none. After a restart it may tell of the newest
+// again, which changes nothing.
+func (u *unit) foretell(out []effect, l *foreteller, now time.Time) []effect {
+	f, ok := kind.AsForecaster(l.kind) // a gate makes its kind anew
+	if !ok || f.ForecastAt() == l.told {
+		return out
+	}
+	said := f.Forecast()
+	l.told = f.ForecastAt()
+	if said.None != "" && said.None == l.none {
+		return out
+	}
+	l.none = said.None
+	said.Site, said.Position, said.Rule = u.position.Site, u.position.ID, l.name
+	return append(out, effect{unit: u, rule: l.instance, forecast: &said, event: faultline.AlarmEvent{At: said.At, StoredAt: now.UTC()}})
 }
 
 var alive = faultline.Sample{Quality: faultline.Good}
@@ -299,6 +331,11 @@ func (u *unit) evidence(r *instance, a *faultline.Alarm, at time.Time) *faultlin
 	if point != nil {
 		e.Point, e.Unit = point.Name, point.Unit
 		e.Samples = u.points[point.Name].ring.samples()
+	}
+	if f, ok := kind.AsForecaster(r.kind); ok {
+		said := f.Forecast()
+		said.Site, said.Position, said.Rule = a.Site, a.Position, a.Rule
+		e.Forecast, e.Samples = &said, f.Past()
 	}
 	if r.point != nil && r.rule.of.Limits != nil {
 		e.Limits = r.rule.of.Limits(&r.rule.Settings)

@@ -216,6 +216,16 @@ type Asset struct {
 	ReturnAction             string   // where to post to return it
 	Out                      string   // why it is out of service; "" if it is not
 	Spans                    []Option // for how long it may be out of service
+
+	Forecasts []ForecastView
+}
+
+// ForecastView is what a life rule says of the time that is left.
+type ForecastView struct {
+	Point, Text string
+	Basis       string
+	At          Moment
+	SVG         template.HTML // empty: nothing to draw
 }
 
 // Tickets is the list of tickets.

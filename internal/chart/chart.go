@@ -81,6 +81,10 @@ func FromEvidence(e *faultline.Evidence, loc *time.Location) *Chart {
 		Title: e.Why, Unit: e.Unit, Series: []Series{s}, Limits: e.Limits, Location: loc,
 		Marks: []Mark{{At: e.At, Label: label + e.At.In(location(loc)).Format("15:04:05")}},
 	}
+	if f := e.Forecast; f != nil {
+		c.Series[0].Dots = false
+		c.Foretell(f)
+	}
 	// Room to the right, so that the moment of the fault is not the edge of the picture.
 	if from, to, ok := c.extent(); ok {
 		c.From, c.To = from, to.Add(max(to.Sub(from)/25, time.Second))

@@ -27,6 +27,7 @@ var conformance = []struct {
 	{"writes", testWrites},
 	{"alarm events", testAlarmEvents},
 	{"journals", testJournals},
+	{"forecasts", testForecasts},
 	{"figures", testFigures},
 	{"inspections", testInspections},
 	{"places and ledger", testPlaces},

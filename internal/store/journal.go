@@ -8,7 +8,7 @@ import (
 	"github.com/faultline-iot/faultline"
 )
 
-// JournalEvent is one line of the append-only histories of alarms and tickets, with what it is about as
+// JournalEvent is one line of the histories of alarms, tickets and forecasts, with what it is about as
 // that stands now.
 type JournalEvent struct {
 	ID          int64 // grows within its history
@@ -16,6 +16,7 @@ type JournalEvent struct {
 	AlarmEvent  faultline.AlarmEvent // zero: it is a ticket's
 	Ticket      faultline.Ticket
 	TicketEvent faultline.TicketEvent
+	Forecast    faultline.Forecast // of one without an event
 }
 
 // AlarmJournal lists the transitions of all alarms after an id, in the order of their ids, at most limit.

@@ -23,6 +23,7 @@ type Plan struct {
 	Every     float64       `yaml:"every"`   // in the meter's unit
 	Unit      string        `yaml:"unit"`    // of the meter, as people read it
 	Window    time.Duration `yaml:"window"`  // time for the work from falling due; default 14 days
+	Lead      time.Duration `yaml:"lead"`    // that the work needs to be prepared; as the window if left out
 	Minutes   int           `yaml:"minutes"` // that the work takes, for planning; 0: unknown
 	Jobs      []string      `yaml:"jobs"`
 }
@@ -52,6 +53,9 @@ func (p *Plan) Validate(problems *document.Problems, path string) {
 	if p.Window < 0 {
 		report("window", "must not be negative")
 	}
+	if p.Lead < 0 {
+		report("lead", "must not be negative")
+	}
 	if p.Minutes < 0 {
 		report("minutes", "must not be negative")
 	}
@@ -71,9 +75,13 @@ func (p *Plan) Domain() faultline.Plan {
 	if window == 0 {
 		window = Window
 	}
+	lead := p.Lead
+	if lead == 0 {
+		lead = window
+	}
 	return faultline.Plan{
 		ID: p.ID, Title: p.Title, AssetKind: p.AssetKind, Meter: p.Meter, Every: p.Every, Unit: p.Unit,
-		Window: window, Jobs: p.Jobs,
+		Window: window, Lead: lead, Jobs: p.Jobs,
 	}
 }
 

@@ -73,6 +73,20 @@ type bucket struct {
 	sum float64
 }
 
+// add takes a sample in. If it is of another step than the last, it gives the mean of that one and when it
+// began.
+func (b *bucket) add(now int64, v float64, step time.Duration) (mean float64, at int64, closed bool) {
+	in := now / int64(step)
+	if in != b.at && b.n > 0 {
+		mean, at, closed = b.sum/float64(b.n), b.at*int64(step), true
+		*b = bucket{}
+	}
+	b.at = in
+	b.n++
+	b.sum += v
+	return mean, at, closed
+}
+
 // outbreak is a finding that stands, and the rest after it.
 type outbreak struct {
 	steps int64   // since it was raised last; -1: never
@@ -112,14 +126,9 @@ func (k *deviation) Observe(at time.Time, s *faultline.Sample) Verdict {
 		k.step(now, v)
 		return k.verdict
 	}
-	in := now / int64(k.settings.Step)
-	if in != k.bucket.at && k.bucket.n > 0 {
-		k.step(k.bucket.at*int64(k.settings.Step), k.bucket.sum/float64(k.bucket.n))
-		k.bucket = bucket{}
+	if mean, step, closed := k.bucket.add(now, v, k.settings.Step); closed {
+		k.step(step, mean)
 	}
-	k.bucket.at = in
-	k.bucket.n++
-	k.bucket.sum += v
 	if k.verdict.Judgement == NoNews {
 		return Verdict{Judgement: Fine, Value: v}
 	}

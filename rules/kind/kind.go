@@ -71,7 +71,7 @@ type Verdict struct {
 // Settings are what a rule's author writes for its kind. Each kind uses some of them; the others
 // must be left out.
 type Settings struct {
-	Limits     Limits             `yaml:"limits"`     // threshold, rate, counter: in the point's unit
+	Limits     Limits             `yaml:"limits"`     // threshold, rate, counter, life: in the point's unit
 	Severities Severities         `yaml:"severities"` // of each limit
 	DeadBand   float64            `yaml:"dead_band"`  // how far back inside a limit is normal again; stuck: what does not count as moving
 	Severity   faultline.Severity `yaml:"severity"`   // of what is found, where a kind has only one
@@ -85,6 +85,7 @@ type Settings struct {
 	Step       time.Duration      `yaml:"step"`       // deviation, joint: samples of a step count as their mean; 0: each is a step
 	Learn      time.Duration      `yaml:"learn"`      // deviation, joint: before the first judgement
 	Score      float64            `yaml:"score"`      // deviation, joint: the evidence that is enough; peer: in spreads of the peers
+	Lead       time.Duration      `yaml:"lead"`       // life: the time that the work needs to be prepared; of the plan, or 336h, if left out
 	OnceIn     time.Duration      `yaml:"once_in"`    // deviation: and no more often than once in this time, by its own past
 	Rest       time.Duration      `yaml:"rest"`       // deviation, joint: after a finding
 	Load       string             `yaml:"load"`       // peer: the point by which assets are alike (empty: all are); threshold: the one that says how hard the asset works
@@ -121,7 +122,7 @@ type Type struct {
 }
 
 // Types lists every kind.
-var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType, expressionType, deviationType, jointType, peerType}
+var Types = []Type{thresholdType, silenceType, meterType, stateType, rateType, stuckType, durationType, counterType, expressionType, deviationType, jointType, peerType, lifeType}
 
 // Find gives the type of that name, or nil.
 func Find(name string) *Type {
@@ -141,7 +142,7 @@ func (t *Type) Unused(s *Settings) []string {
 	}{
 		{"limits", s.Limits != Limits{}}, {"severities", s.Severities != Severities{}}, {"dead_band", s.DeadBand != 0},
 		{"severity", s.Severity != 0}, {"after", s.After != 0}, {"within", s.Within != 0}, {"per", s.Per != 0}, {"every", s.Every != 0}, {"is", len(s.Is) > 0}, {"expr", s.Expr != ""},
-		{"points", len(s.Points) > 0}, {"step", s.Step != 0}, {"learn", s.Learn != 0}, {"score", s.Score != 0}, {"once_in", s.OnceIn != 0}, {"rest", s.Rest != 0},
+		{"points", len(s.Points) > 0}, {"step", s.Step != 0}, {"learn", s.Learn != 0}, {"score", s.Score != 0}, {"once_in", s.OnceIn != 0}, {"rest", s.Rest != 0}, {"lead", s.Lead != 0},
 		{"load", s.Load != ""}, {"tolerance", s.Tolerance != 0}, {"peers", s.Peers != 0}, {"least", s.Least != 0}, {"side", s.Side != ""},
 	}
 	var unused []string

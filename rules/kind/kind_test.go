@@ -72,7 +72,18 @@ var subjects = []struct {
 	{"peer", "peer", kind.Settings{Within: 10 * time.Second, Least: 1, Score: 2, DeadBand: 0.2}, heat, jumpy},
 	{"peer at like load", "peer", kind.Settings{Within: 10 * time.Second, Least: 1, Load: heat.Name, Tolerance: 1.5, Side: "high"}, heat, jumpy},
 	{"peer while", "peer", kind.Settings{Within: 10 * time.Second, Least: 1, Gate: kind.Gate{While: "bearing_temperature > 20"}}, heat, jumpy},
+	{"life", "life", kind.Settings{Limits: kind.Limits{High: f(90)}, Step: time.Second, Learn: 10 * time.Second, Lead: time.Hour}, heat, rising()},
+	{"life while", "life", kind.Settings{Limits: kind.Limits{High: f(90)}, Step: 2 * time.Second, Learn: 10 * time.Second, Lead: time.Hour, Gate: kind.Gate{While: "bearing_temperature > 20"}}, heat, rising()},
 	{"counter of starts", "counter", kind.Settings{Limits: kind.Limits{High: f(3)}, Within: time.Minute, Is: []string{"running"}}, mode, func(r *rand.Rand) faultline.Value { return faultline.Int(int64(r.IntN(3))) }},
+}
+
+// rising is quiet at first, then rises, and begins anew.
+func rising() func(*rand.Rand) faultline.Value {
+	n := 0
+	return func(r *rand.Rand) faultline.Value {
+		n = (n + 1) % 140
+		return faultline.Float(60 + r.NormFloat64()/10 + 0.4*float64(max(0, n-60)))
+	}
 }
 
 // jumpy is quiet most of the time.
