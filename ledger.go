@@ -27,6 +27,10 @@ type LedgerRow struct {
 // MaxGaps bounds the list of missing ranges of a ledger row; the counts stay exact.
 const MaxGaps = 1000
 
+// MaxAhead is how far a frame's time may be after the moment at which the hub stored it. Beyond it the clock that
+// gave it is wrong, and the frame is neither stored nor judged.
+const MaxAhead = 24 * time.Hour
+
 // LateAfter is the age at storing from which a frame counts as late.
 const LateAfter = 60 * time.Second
 

@@ -20,9 +20,6 @@ const farAhead = 400 * 24 * time.Hour
 // minOffset to the hub is corrected; less is within what a network and a disciplined clock differ.
 const minOffset = time.Second
 
-// tooFarAhead are frames that the hub keeps out of everything: times may go back behind them.
-const tooFarAhead = 24 * time.Hour
-
 // clock gives frames their final times: wall time, strictly increasing per position. After a backward
 // jump, or with a clock that was never set, time goes on from the newest one given by monotonic time
 // and is uncertain, until the wall clock has caught up.
@@ -156,7 +153,7 @@ func (c *clock) stamp(position string, wall time.Time, mono time.Duration) (time
 		if c.hub && !c.told && !t.Before(earliest) && wall.Sub(t) > farAhead {
 			return c.give(position, t), q
 		}
-		if c.told && !c.doubt && t.Sub(wall) > tooFarAhead {
+		if c.told && !c.doubt && t.Sub(wall) > faultline.MaxAhead {
 			c.returnTo(wall)
 			t = wall
 		}
@@ -174,7 +171,7 @@ func (c *clock) stamp(position string, wall time.Time, mono time.Duration) (time
 func (c *clock) returnTo(wall time.Time) {
 	c.held, c.newest = time.Time{}, wall
 	for p, t := range c.last {
-		if t.Sub(wall) > tooFarAhead {
+		if t.Sub(wall) > faultline.MaxAhead {
 			delete(c.last, p)
 		}
 	}

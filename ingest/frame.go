@@ -13,9 +13,6 @@ import (
 const (
 	// maxFrame is the largest frame in bytes; the store takes many frames at once.
 	maxFrame = 512 << 10
-	// maxAhead is how far a frame's time may be after the moment at which the hub stored it. A clock that
-	// is off by more would open shards in the future, where nobody looks.
-	maxAhead = 24 * time.Hour
 	// maxDeadLine and maxReason bound a dead letter.
 	maxDeadLine = 64 << 10
 	maxReason   = 500
@@ -42,8 +39,8 @@ func (c *checker) check(m *faultline.Message) (*faultline.Frame, error) {
 		return nil, fmt.Errorf("%w: frame of %s/%s by %s came as one of %s/%s by %s", faultline.ErrInvalid, f.Site, f.Position, f.Gateway, m.Site, m.Position, m.ID.Gateway)
 	case strings.HasPrefix(f.Kind, tsdb.Reserved):
 		return nil, fmt.Errorf("%w: asset kind %q: names beginning with %s are reserved", faultline.ErrInvalid, f.Kind, tsdb.Reserved)
-	case f.Time.Sub(m.StoredAt) > maxAhead:
-		return nil, fmt.Errorf("%w: frame of %s is more than %v ahead of %s, when the hub stored it", faultline.ErrInvalid, f.Time.Format(time.RFC3339), maxAhead, m.StoredAt.Format(time.RFC3339))
+	case f.Time.Sub(m.StoredAt) > faultline.MaxAhead: // it would open shards in the future, where nobody looks
+		return nil, fmt.Errorf("%w: frame of %s is more than %v ahead of %s, when the hub stored it", faultline.ErrInvalid, f.Time.Format(time.RFC3339), faultline.MaxAhead, m.StoredAt.Format(time.RFC3339))
 	}
 	return f, nil
 }

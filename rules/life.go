@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -170,7 +171,7 @@ func (u *unit) report(now time.Time, out []effect) []effect {
 		u.wait(r, nil)
 		why := "told now: it was kept back until here"
 		if w.Late {
-			why = "told now that the backlog of an outage is through: it began at " + r.alarm.RaisedAt.Format("2006-01-02 15:04:05 UTC")
+			why = "told now that the backlog of an outage is through: it began at " + cmp.Or(r.alarm.BeganAt, r.alarm.RaisedAt).Format("2006-01-02 15:04:05 UTC")
 		}
 		e := u.lifeEvent(r, faultline.TransitionReported, why, "", now)
 		e.evidence, e.late, e.rise, e.meter, e.cycle = w.Evidence, w.Late, w.Rise, w.Meter, w.Cycle

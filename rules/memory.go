@@ -229,9 +229,9 @@ func (u *unit) course(r *instance, v kind.Verdict, at time.Time) string {
 const sinceAfter = time.Minute
 
 // since says when a condition began that had held for long before its alarm.
-func since(c change, at time.Time) string {
-	if c.began == 0 || at.UnixNano()-c.began < int64(sinceAfter) {
+func since(began, at time.Time) string {
+	if at.Sub(began) < sinceAfter {
 		return ""
 	}
-	return "; since " + time.Unix(0, c.began).UTC().Format("2006-01-02 15:04:05 UTC")
+	return "; since " + began.Format("2006-01-02 15:04:05 UTC")
 }

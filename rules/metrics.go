@@ -35,7 +35,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "faultline", Subsystem: "rules", Name: name, Help: help})
 	}
 	m := &metrics{
-		frames:      vector("frames_total", "Frames by what became of them: judged, duplicate, old, unknown_position, undecodable, or health (a gateway on its device).", "outcome"),
+		frames:      vector("frames_total", "Frames by what became of them: judged, duplicate, old, ahead (over a day after the hub's time), unknown_position, undecodable, or health (a gateway on its device).", "outcome"),
 		evaluations: counter("evaluations_total", "Samples that were shown to rules, once for each rule."),
 		transitions: vector("transitions_total", "Transitions of alarms.", "transition"),
 		tickets:     vector("ticket_effects_total", "What became of alarms that were raised: opened, joined, repeated, reopened, storm, inspection, test or respected.", "effect"),

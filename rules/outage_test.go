@@ -1,8 +1,14 @@
 package rules
 
 import (
+	"bytes"
+	"log/slog"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/faultline-iot/faultline"
 )
@@ -55,5 +61,57 @@ func TestTripWhileTheGatewayCountsAsSilent(t *testing.T) {
 	}
 	if len(of) != 2 || of[1] != "P-101 P1" {
 		t.Errorf("tickets %q, want the gateway's and the trip's", of)
+	}
+}
+
+// What is told late says when its condition began, not when its alarm was raised.
+func TestLateSaysWhenItBegan(t *testing.T) {
+	p := newPlant(t, loadLibrary(t))
+	p.position("P-101", "centrifugal_pump", faultline.CriticalityC)
+	run := func(n int, vibration string) {
+		p.values["P-101"]["vibration_de"] = vibration
+		for range n {
+			p.second()
+		}
+	}
+	run(10, "2")
+	p.lag, p.now = 10*time.Minute, p.now.Add(10*time.Minute)
+	began := p.now.Add(time.Second - p.lag)
+	run(30, "8")
+	p.lag, p.now = 0, p.now.Add(11*time.Minute)
+	run(2, "8")
+	a, err := p.store.Alarm(t.Context(), "plant/P-101/pump-vibration-de")
+	if err != nil || !a.BeganAt.Equal(began) || !a.RaisedAt.After(began) {
+		t.Fatalf("began %v: %+v %v", began, a, err)
+	}
+	events, err := p.store.AlarmEvents(t.Context(), a.ID, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(events, func(e faultline.AlarmEvent) bool { return e.Transition == faultline.TransitionReported })
+	if want := "it began at " + began.Format("2006-01-02 15:04:05 UTC"); i < 0 || !strings.HasSuffix(events[i].Why, want) {
+		t.Errorf("%+v, want %q", events, want)
+	}
+}
+
+// Who gives frames of the future is counted, and named once until he does no more.
+func TestFutureIsNamed(t *testing.T) {
+	var log bytes.Buffer
+	p := newPlant(t, loadLibrary(t))
+	p.position("P-101", "centrifugal_pump", faultline.CriticalityC)
+	p.worker.log = slog.New(slog.NewTextHandler(&log, nil))
+	p.values["P-101"]["vibration_de"] = "2"
+	for _, behind := range []time.Duration{0, -faultline.MaxAhead, -faultline.MaxAhead - time.Second, -50 * time.Hour, 0, -50 * time.Hour} {
+		p.behind = behind
+		p.second()
+	}
+	if got := testutil.ToFloat64(p.worker.engine.metrics.frames.WithLabelValues("ahead")); got != 3 {
+		t.Errorf("%v frames were counted as ahead, want 3", got)
+	}
+	if got := testutil.ToFloat64(p.worker.engine.metrics.frames.WithLabelValues("judged")); got != 2 {
+		t.Errorf("%v frames were judged, want the first and the one that is just not too far ahead", got)
+	}
+	if text := log.String(); strings.Count(text, "position=P-101 gateway=gw1 frame=") != 2 || strings.Count(text, "believable again") != 1 {
+		t.Error(text)
 	}
 }

@@ -106,3 +106,33 @@ rules:
 		}
 	}
 }
+
+// What a joint rule has learnt is of its points, in its steps: a change of them begins it anew, one of its score does not.
+func TestShapeOfJoint(t *testing.T) {
+	p := &faultline.Position{Site: "plant", ID: "P-1", Kind: "pump"}
+	for _, name := range []string{"a", "b", "c"} {
+		p.Points = append(p.Points, faultline.Point{Name: name, Type: faultline.TypeFloat})
+	}
+	shape := func(settings string) string {
+		t.Helper()
+		set, err := Load(nil, File{"x.rules.yaml", []byte("rules: [{id: r, title: R, kind: joint, asset_kind: pump, " + settings + ", failure_mode: other, family: other}]")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		attached, misfits := set.attach(p)
+		if len(attached) != 1 {
+			t.Fatal(misfits)
+		}
+		return attached[0].shape()
+	}
+	const as = "points: [a, b], step: 1m, learn: 24h"
+	if shape(as) != shape(as+", score: 5, severity: warning") {
+		t.Error("another score forgets what was learnt")
+	}
+	for _, edited := range []string{"points: [a, c], step: 1m, learn: 24h", "points: [b, a], step: 1m, learn: 24h", "points: [a, b, c], step: 1m, learn: 24h",
+		"points: [a, b], step: 2m, learn: 24h", "points: [a, b], step: 1m, learn: 48h", as + ", while: a > 1"} {
+		if shape(edited) == shape(as) {
+			t.Errorf("%s goes on with what %s has learnt", edited, as)
+		}
+	}
+}

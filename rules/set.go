@@ -200,11 +200,14 @@ type attachment struct {
 // shape names the form of the kind's state: one that was saved in another form is of no use.
 func (a *attachment) shape() string {
 	s := &a.rule.Settings
-	if s.Expr == "" && s.While == "" && s.Inhibit == 0 && len(s.Hours) == 0 {
+	if s.Expr == "" && s.While == "" && s.Inhibit == 0 && len(s.Hours) == 0 && len(s.Points) == 0 {
 		return a.rule.Kind
 	}
 	h := fnv.New64a()
 	_, _ = fmt.Fprint(h, s.Expr, "\x00", s.While, "\x00", s.Hours)
+	if len(s.Points) > 0 { // what was learnt is of these, in steps of this length
+		_, _ = fmt.Fprint(h, "\x00", s.Points, s.Step, s.Learn)
+	}
 	return fmt.Sprintf("%s#%x", a.rule.Kind, h.Sum64())
 }
 

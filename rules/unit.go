@@ -38,6 +38,7 @@ type unit struct {
 	gate     *unit       // its gateway's; nil: it is one, or none is known
 	parent   *unit       // of its position's parent; nil: none
 
+	ahead   bool                    // the clock of its last frame was not believed
 	state   *faultline.GatewayState // of a gateway, while its samples are judged
 	changes []change                // scratch
 }
@@ -149,6 +150,7 @@ const (
 	frameJudged    frameFate = iota
 	frameDuplicate           // its sequence was seen before
 	frameOld                 // not after the last frame of its position in event time
+	frameAhead               // so far after the hub's time that it hides all that follow, if it is believed
 )
 
 // frame shows a frame of the position to its rules. now is when the hub stored it.
@@ -157,6 +159,9 @@ func (u *unit) frame(id faultline.FrameID, f *faultline.Frame, now time.Time, ou
 		return out, frameDuplicate
 	}
 	u.epoch, u.sequence = id.Epoch, id.Sequence
+	if f.Time.Sub(now) > faultline.MaxAhead {
+		return out, frameAhead
+	}
 	at := f.Time.UnixNano()
 	if at <= u.frameAt {
 		return out, frameOld
@@ -266,7 +271,13 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 	switch c.transition {
 	case faultline.TransitionRaised, faultline.TransitionRose:
 		a.Severity, a.Acked = c.severity, false
-		a.Why = r.kind.Explain(v, c.held) + u.course(r, v, at) + since(c, at)
+		began := time.Unix(0, c.began).UTC()
+		a.Why = r.kind.Explain(v, c.held) + u.course(r, v, at)
+		if earlier, known := kind.Began(r.kind, v, at); known { // and the kind says for how long
+			began = earlier.UTC()
+		} else {
+			a.Why += since(began, at)
+		}
 		if r.point != nil && u.state != nil {
 			a.Why += u.state.Explain(r.point.Name)
 		}
@@ -275,7 +286,7 @@ func (u *unit) apply(r *instance, c change, v kind.Verdict, at, now time.Time) e
 			break
 		}
 		a.Active, a.Latched, a.RaisedAt, a.StoredAt = true, false, at.UTC(), now.UTC()
-		a.BeganAt = time.Unix(0, c.began).UTC()
+		a.BeganAt = began
 		a.AckedAt, a.AckedBy = time.Time{}, ""
 		a.Count++
 		e.evidence = u.evidence(r, a, at)

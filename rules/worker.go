@@ -279,10 +279,24 @@ func (w *worker) frameMessage(m *faultline.Message) {
 	var fate frameFate
 	w.effects, fate = u.frame(m.ID, &w.frame, w.now, w.effects)
 	u.noteDown(m.Place)
-	frames.WithLabelValues([...]string{"judged", "duplicate", "old"}[fate]).Inc()
+	frames.WithLabelValues([...]string{"judged", "duplicate", "old", "ahead"}[fate]).Inc()
+	if ahead := fate == frameAhead; ahead != u.ahead && fate != frameDuplicate {
+		u.ahead = ahead
+		w.sayAhead(u, m.ID.Gateway)
+	}
 	if fate == frameJudged {
 		w.engine.metrics.evaluations.Add(float64(u.evaluations(&w.frame)))
 	}
+}
+
+// sayAhead names who gives frames of the future, once, and that he does no more.
+func (w *worker) sayAhead(u *unit, gateway string) {
+	log := w.log.With("site", u.position.Site, "position", u.position.ID, "gateway", gateway)
+	if !u.ahead {
+		log.Info("the clock of frames is believable again: they are judged")
+		return
+	}
+	log.Warn("frames are not judged: their time is too far after the hub's; set the clock of the gateway or of the device that stamps them", "frame", w.frame.Time, "hub", w.now, "most", faultline.MaxAhead)
 }
 
 // evaluations counts how often rules were shown a sample of the frame.
@@ -330,11 +344,15 @@ func (w *worker) heartbeat(m *faultline.Message) {
 	if err := json.Unmarshal(m.Payload, &h); err != nil || g == nil || h.At.IsZero() {
 		return
 	}
+	clock := h.At
+	if clock.Sub(w.now) > faultline.MaxAhead { // as with frames; equipment that cannot be judged is silent
+		clock = w.now
+	}
 	for _, u := range w.behind[g.id] {
 		if !u.seen(m.Place) {
 			u.place = m.Place
 			w.effects = u.suppress(u.suppressor(m.Place), w.now, w.effects)
-			w.effects = u.tick(h.At, w.now, w.effects)
+			w.effects = u.tick(clock, w.now, w.effects)
 			u.noteDown(m.Place)
 		}
 	}

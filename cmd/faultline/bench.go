@@ -10,6 +10,7 @@ import (
 // benches are the measurements; each is one file and one line here.
 var benches = []command{
 	{"poll", "[-devices N]", "Modbus devices polled and their values stored durably at the edge", benchPoll},
+	{"latency", "[-json]", "from a register's change at the equipment to the ticket over the API, beside other load", benchLatency},
 	{"rules", "[-json]", "the rules engine: evaluations, memory, restoring, pauses", benchRules},
 	{"detect", "[-json]", "detection: cost of a sample, memory, false findings on a simulated fleet", benchDetect},
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// benchEquipment is the other side of bench poll: devices of one address each that answer every read
+// benchEquipment is the other side of bench poll and the load of bench latency: devices of one address each that answer every read
 // with float32 values, and count. It prints its addresses, obeys commands on its input, each answered by a
 // line, and ends with it. Commands: "count" begins a window, with those that can die alive or dead as they
 // are; "rest" ends it; "die" and "live" change them; "report" tells of all windows.
@@ -97,6 +97,7 @@ func (e *benchEquip) obey(command string) (r equipmentReport) {
 type benchDevice struct {
 	latency time.Duration
 	mortal  bool
+	value   func() float32 // that it answers with; nil: one that rises with each answer
 
 	mu       sync.Mutex
 	dead     bool
@@ -138,6 +139,9 @@ func (d *benchDevice) serve(c net.Conn) {
 		at := time.Now()
 		if d.latency > 0 {
 			time.Sleep(d.latency)
+		}
+		if d.value != nil {
+			value = d.value()
 		}
 		out = append(out[:0], in[0], in[1], 0, 0)
 		out = binary.BigEndian.AppendUint16(out, uint16(3+2*count))

@@ -39,7 +39,7 @@ var commands = []command{
 	{"user", "list|add|change|password|disable|enable|logout", "who may log in, and with which role; the first admin is made here", userCommand},
 	{"token", "list|add|revoke -config FILE", "API tokens of users", runTask("token")},
 	{"audit", "verify|export -config FILE", "the chain of all changes by people", auditCommand},
-	{"bench", "poll|rules|detect [-json]", "measure a part on this machine", benchCommand},
+	{"bench", "poll|latency|rules|detect [-json]", "measure a part on this machine", benchCommand},
 	{"certs", "ca|hub|gateway|central|broker|renew|list", "make and renew the certificates of hub, gateways and listeners", certsCommand},
 	{"cluster", "-config FILE -nodes NODES", "write the configuration of an external NATS cluster", clusterCommand},
 	{"version", "", "print the version", version},

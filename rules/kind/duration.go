@@ -2,6 +2,7 @@ package kind
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -89,6 +90,11 @@ func (k *duration) Explain(v Verdict, _ time.Duration) string {
 		return subject(k.state.point) + " was " + strings.Join(settings.Is, " or ") + " for " + length + " of the last " + span(settings.Within) + allowed
 	}
 	return k.state.Explain(v, 0) + " for " + length + allowed
+}
+
+// began is not known of a time that was gathered in pieces.
+func (k *duration) began(v Verdict, at time.Time) (time.Time, bool) {
+	return at.Add(-time.Duration(math.Round(v.Value * 1e9))), k.state.settings.Within == 0
 }
 
 func (k *duration) Snapshot(dst []byte) []byte {

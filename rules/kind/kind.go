@@ -48,6 +48,23 @@ type Learner interface {
 	Subject() string
 }
 
+// beginner is a kind whose condition has lasted for a while when it is first found bad.
+type beginner interface {
+	began(v Verdict, at time.Time) (time.Time, bool)
+}
+
+// Began gives when the condition behind a Bad verdict of at began, if the kind knows it to be before the verdict turned bad;
+// its Explain then says for how long.
+func Began(k Kind, v Verdict, at time.Time) (time.Time, bool) {
+	if g, ok := k.(*gate); ok {
+		k = g.inner
+	}
+	if b, ok := k.(beginner); ok {
+		return b.began(v, at)
+	}
+	return time.Time{}, false
+}
+
 // Judgement is what can be said of a condition at a moment.
 type Judgement uint8
 

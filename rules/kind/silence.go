@@ -2,6 +2,7 @@ package kind
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/faultline-iot/faultline"
@@ -111,6 +112,10 @@ func (k *silence) Explain(v Verdict, _ time.Duration) string {
 		return text + "; none was ever seen"
 	}
 	return text + "; the last was at " + time.Unix(0, v.Detail).UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+func (k *silence) began(v Verdict, at time.Time) (time.Time, bool) {
+	return at.Add(-time.Duration(math.Round(v.Value * 1e9))), true
 }
 
 func (k *silence) Snapshot(dst []byte) []byte {

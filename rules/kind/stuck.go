@@ -76,6 +76,10 @@ func (k *stuck) Explain(v Verdict, _ time.Duration) string {
 		" (allowed: " + span(k.settings.After) + ")"
 }
 
+func (k *stuck) began(v Verdict, at time.Time) (time.Time, bool) {
+	return at.Add(-time.Duration(v.Detail)), true
+}
+
 func (k *stuck) Snapshot(dst []byte) []byte {
 	unknown := int64(0)
 	if k.unknown {

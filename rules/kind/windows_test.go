@@ -103,3 +103,59 @@ func TestEditedWindow(t *testing.T) {
 		t.Errorf("after an edit of the window: %+v", v)
 	}
 }
+
+// Kinds that wait before they find something bad know when it began.
+func TestBegan(t *testing.T) {
+	at := func(second float64) time.Time { return start.Add(time.Duration(second * float64(time.Second))) }
+	flat := func(second int) faultline.Value { return faultline.Float(float64(max(0, 5-second))) } // still from 5 s on
+	for _, c := range []struct {
+		name, kind string
+		settings   kind.Settings
+		point      *faultline.Point
+		value      func(second int) faultline.Value // NoType: no sample
+		began      float64                          // seconds; negative: the kind says nothing
+	}{
+		{"stuck", "stuck", kind.Settings{After: 20 * time.Second}, heat, flat, 5},
+		{"stuck while", "stuck", kind.Settings{After: 20 * time.Second, Gate: kind.Gate{While: "bearing_temperature < 10"}}, heat, flat, 5},
+		{"duration", "duration", kind.Settings{Is: []string{"tripped"}, After: 20 * time.Second}, mode, func(s int) faultline.Value { return faultline.Int(int64(min(2, s/4))) }, 8},
+		{"duration in a window", "duration", kind.Settings{Is: []string{"tripped"}, After: 20 * time.Second, Within: time.Minute}, mode, func(s int) faultline.Value { return faultline.Int(int64(s % 2 * 2)) }, -1},
+		{"silence", "silence", kind.Settings{After: 20 * time.Second}, nil, func(s int) faultline.Value {
+			if s > 7 {
+				return faultline.Value{}
+			}
+			return faultline.Float(1)
+		}, 7},
+		{"threshold", "threshold", full(), heat, func(s int) faultline.Value { return faultline.Float(float64(s * 4)) }, -1},
+	} {
+		k := make1(t, c.kind, &c.settings, c.point)
+		found := 0
+		for s := range 70 {
+			v := kind.Verdict{}
+			if value := c.value(s); value.Type() != faultline.NoType {
+				sample := &faultline.Sample{Quality: faultline.Good, Value: value}
+				if c.point != nil {
+					sample.Point = c.point.Name
+				}
+				v = see(k, at(float64(s)), sample)
+			}
+			now := at(float64(s) + 0.5)
+			if ticked := k.Tick(now); ticked.Judgement != kind.NoNews {
+				v = ticked
+			} else {
+				now = at(float64(s))
+			}
+			if v.Judgement != kind.Bad {
+				continue
+			}
+			found++
+			began, known := kind.Began(k, v, now)
+			if known != (c.began >= 0) || known && !began.Equal(at(c.began)) {
+				t.Errorf("%s: at %v: began %v %v, want %v", c.name, now.Sub(start), began.Sub(start), known, c.began)
+				break
+			}
+		}
+		if found == 0 {
+			t.Errorf("%s: nothing was found", c.name)
+		}
+	}
+}
