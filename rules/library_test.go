@@ -161,8 +161,14 @@ func TestLibraryAgainstTheSimulator(t *testing.T) {
 				continue
 			}
 			tried++
+			settings := a.rule.Settings
+			settings.Gate = kind.Gate{} // while it applies
+			applies, _, err := a.rule.of.Make(&settings, a.point, p.Points)
+			if err != nil {
+				t.Fatal(err)
+			}
 			for n, v := range span {
-				if got := a.kind.Observe(start.Add(time.Duration(n)*time.Second), &faultline.Sample{Quality: faultline.Good, Value: faultline.Float(v)}); got.Judgement != kind.Fine {
+				if got := applies.Observe(start.Add(time.Duration(n)*time.Second), &faultline.Sample{Quality: faultline.Good, Value: faultline.Float(v)}); got.Judgement != kind.Fine {
 					t.Errorf("rule %s: %v, which is normal for %s, is %+v", a.name, v, key, got)
 				}
 			}
@@ -175,7 +181,7 @@ func TestLibraryAgainstTheSimulator(t *testing.T) {
 				if pass[2][0] == 'b' {
 					beyond = v - 0.01
 				}
-				k, _, err := a.rule.of.Make(&a.rule.Settings, a.point, p.Points)
+				k, _, err := a.rule.of.Make(&settings, a.point, p.Points)
 				if err != nil {
 					t.Fatal(err)
 				}

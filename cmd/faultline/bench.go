@@ -12,7 +12,8 @@ var benches = []command{
 	{"poll", "[-devices N]", "Modbus devices polled and their values stored durably at the edge", benchPoll},
 	{"latency", "[-json]", "from a register's change at the equipment to the ticket over the API, beside other load", benchLatency},
 	{"rules", "[-json]", "the rules engine: evaluations, memory, restoring, pauses", benchRules},
-	{"detect", "[-json]", "detection: cost of a sample, memory, false findings on a simulated fleet", benchDetect},
+	{"detect", "[-json]", "detection: cost of a sample, memory", benchDetect},
+	{"fleet", "[-assets N]", "all shipped rules on simulated equipment: false tickets in normal operation, lead before failures by wear", benchFleet},
 }
 
 // benchCommand runs one of benches.

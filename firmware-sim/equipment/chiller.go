@@ -85,6 +85,7 @@ var chillerKind = kind{
 		{Fault: RefrigerantLeak, Point: "evaporator_pressure", Limit: 2.35, Above: false, By: 1, Doc: "same"},
 		{Fault: RefrigerantLeak, Point: "leaving_water_temperature", Limit: 9, Above: true, By: 1, Doc: "+3.2 K; subcooling −4.5 K, expansion valve +40 points, discharge temperature +12 K, cooling capacity −35 %"},
 		{Fault: CloggedFilter, Point: "chilled_water_flow", Limit: 60, Above: false, By: 0.80, Doc: "−45 %; evaporator pressure −0.2 bar"},
+		{Fault: CoolerFouling, Point: "condenser_pressure", Limit: 12.5, Above: true, By: 0.95, Doc: "+7 bar; discharge temperature +15 K, COP −20 %"},
 		{Fault: BearingWear, Point: "vibration", Limit: 7.1, Above: true, By: 0.60, Doc: "+11 mm/s"},
 		{Fault: BearingWear, Point: "vibration", Limit: 11.2, Above: true, By: 0.98, Doc: "same; oil pressure −0.6 bar, current +5 %"},
 	},
@@ -117,6 +118,7 @@ func condenserBar(t float64) float64  { return 7.70 * math.Exp(0.0277*(t-30)) }
 func (p *chiller) step(c *conditions) {
 	worn := aged(p.hours)
 	leak, clog, bearing := c.level[refrigerantLeak], c.level[cloggedFilter], c.level[bearingWear]
+	fouling := c.level[coolerFouling]
 	drive := p.drive.to(flag(p.run), 20, c.dt)
 	load := p.load.to(c.demand, 3*minute, c.dt)
 
@@ -130,11 +132,11 @@ func (p *chiller) step(c *conditions) {
 	evapT := water - 3.2 - 1.6*load*drive - 0.5*worn
 	condT := p.condIn + 3 + 5.5*load*drive + 1.5*worn
 	p.evap = evaporatorBar(evapT) - drive*(1.25*leak+0.2*clog) + p.n.around(0.008)
-	p.cond = condenserBar(condT) - 0.5*leak*drive + p.n.around(0.02)
+	p.cond = condenserBar(condT) + (7*fouling-0.5*leak)*drive + p.n.around(0.02)
 	p.approc = p.leaving - evapT
 
 	carnot := (evapT + 273.15) / (condT - evapT)
-	p.cop = carnot * (0.58 - 0.05*worn - 0.15*leak) * drive
+	p.cop = carnot * (0.58 - 0.05*worn - 0.15*leak - 0.12*fouling) * drive
 	p.power = 0
 	if p.cop > 0.5 {
 		p.power = p.cooling/p.cop*(1+0.05*bearing) + 4*drive
@@ -146,7 +148,7 @@ func (p *chiller) step(c *conditions) {
 	p.superheat = max(0, (5.6+0.8*(load-0.6)+14*leak)*drive+p.n.around(0.25))
 	p.subcool = max(0, (5-0.8*(load-0.6)-4.5*leak)*drive+p.n.around(0.2))
 	p.suction = evapT + p.superheat
-	p.discharge = condT + drive*(20+4*load+12*leak) + p.n.around(0.3)
+	p.discharge = condT + drive*(20+4*load+12*leak+15*fouling) + p.n.around(0.3)
 	p.valve = min(100, drive*(30+45*load+40*leak)+p.n.around(0.4)*drive)
 	p.oil = max(0, drive*(2.5+0.2*(load-0.6)-0.2*worn-0.6*bearing)+p.n.around(0.03))
 	p.vib = max(0, drive*(1.3+0.7*load+0.6*worn+11*bearing)+p.n.around(0.08))

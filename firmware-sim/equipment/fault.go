@@ -55,7 +55,7 @@ var faultSpecs = []faultSpec{
 	{BearingWear, []string{"pump", "compressor", "chiller", "vibration"}, "", bearingWear, false, "vibration and heat of a failing bearing"},
 	{CloggedFilter, []string{"pump", "compressor", "chiller"}, "", cloggedFilter, false, "pump: suction strainer; compressor: oil filter; chiller: chilled water strainer"},
 	{RefrigerantLeak, []string{"chiller"}, "", refrigerantLeak, false, "loss of refrigerant charge"},
-	{CoolerFouling, []string{"compressor"}, "", coolerFouling, false, "fouled oil cooler"},
+	{CoolerFouling, []string{"compressor", "chiller"}, "", coolerFouling, false, "compressor: oil cooler; chiller: condenser tubes"},
 	{PowerDip, []string{"meter", "ups"}, "", powerDip, false, "mains voltage sags (meter) or fails (UPS)"},
 	{BatteryAging, []string{"ups", "vibration"}, "", batteryAging, false, "the battery loses capacity"},
 	{SensorStuck, nil, "", -1, true, "`point` keeps the value it had"},
@@ -92,7 +92,8 @@ type Event struct {
 	Fault    Fault
 	Point    string        // for sensor faults
 	Severity float64       // 0 < severity ≤ 1; 0 means 1
-	Ramp     time.Duration // from nothing to Severity, linear; physical faults only
+	Ramp     time.Duration // from nothing to Severity; physical faults only
+	Wear     bool          // it ramps as wear does, ever faster, instead of in a line
 	For      time.Duration // cleared by itself after this time; 0: stays
 	Code     int           // exception code for the fault "exception"; 0 means 6
 	Clear    bool          // ends the fault instead; Point empty clears it on all points
@@ -142,6 +143,8 @@ func (e *Event) check(k *kind) error {
 		}
 	}
 	switch {
+	case e.Wear && e.Ramp == 0:
+		errs = append(errs, errors.New("wear: needs a ramp"))
 	case e.Code != 0 && e.Fault != Exception:
 		errs = append(errs, fmt.Errorf("fault %s takes no code, got %d", e.Fault, e.Code))
 	case e.Fault == Exception && e.Code == 0:
@@ -167,5 +170,12 @@ func (e *Event) levelAt(elapsed time.Duration) float64 {
 	if e.Ramp <= 0 || physical(e.Fault) < 0 {
 		return e.Severity
 	}
-	return e.Severity * math.Min(1, math.Max(0, elapsed.Seconds()/e.Ramp.Seconds()))
+	share := math.Min(1, math.Max(0, elapsed.Seconds()/e.Ramp.Seconds()))
+	if e.Wear {
+		share = math.Expm1(wearGrowth*share) / math.Expm1(wearGrowth)
+	}
+	return e.Severity * share
 }
+
+// wearGrowth is over how many powers of e wear grows: half of it comes in the last quarter of its ramp.
+const wearGrowth = 3

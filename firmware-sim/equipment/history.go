@@ -15,7 +15,15 @@ type Past struct {
 	From   time.Time    // its zone is the plant's, as in Config.Start
 	To     time.Time
 	Step   time.Duration // between rows; a minute is usual
+	Duty   []Duty        // how it is used, in order; none: as the plant's demand wants it
 	Script []Event       // physical faults and sensor faults; At counts from From, Device is not looked at
+}
+
+// Duty is how a device of the past is used from At on.
+type Duty struct {
+	At      time.Duration // counts from From
+	Load    float64       // times the plant's demand, within what the device can do; 0 means 1
+	Stopped bool          // stands still; kinds without a run command go on
 }
 
 // History calls fn for every row in order, with the values by point name that a correct
@@ -54,6 +62,9 @@ func History(h Past, fn func(at time.Time, values map[string]float64) error) err
 	// Counters of the past must end where the live device begins: run once to learn how far
 	// they rise, then again from that much lower. Both runs are equally worn, or the second
 	// would take another amount of energy; the noise depends on neither.
+	if !slices.IsSortedFunc(h.Duty, func(a, b Duty) int { return int(min(max(a.At-b.At, -1), 1)) }) {
+		return fmt.Errorf("history of %s: duty is not in order", d.Name)
+	}
 	first, second := h.unit(d, k), h.unit(d, k)
 	end := snapshot(first.m.totals())
 	steps := (h.To.Sub(h.From) + h.Step - 1) / h.Step
@@ -91,6 +102,7 @@ func (h *Past) play(u *unit, script []Event, fn func(time.Time, map[string]float
 	climate := newClimate(h.Seed, zone)
 	values := make(map[string]float64, len(u.k.points))
 	s := surroundings{dt: h.Step.Seconds()}
+	duty, load, run := h.Duty, 1.0, u.k.index("run_command")
 	for at := h.From; at.Before(h.To); at = at.Add(h.Step) {
 		s.clock, s.now = at.Sub(h.From), at
 		for len(script) > 0 && script[0].At <= s.clock {
@@ -101,7 +113,16 @@ func (h *Past) play(u *unit, script []Event, fn func(time.Time, map[string]float
 			}
 			script = script[1:]
 		}
+		for ; len(duty) > 0 && duty[0].At <= s.clock; duty = duty[1:] {
+			if load = duty[0].Load; load == 0 {
+				load = 1
+			}
+			if run >= 0 {
+				u.m.write(run, flag(!duty[0].Stopped))
+			}
+		}
 		s.ambient, s.demand = climate.at(float64(at.UnixNano()) / 1e9)
+		s.demand = min(max(s.demand*load, leastDemand), mostDemand)
 		u.advance(s)
 		if fn == nil {
 			continue

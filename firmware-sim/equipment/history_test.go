@@ -3,6 +3,7 @@ package equipment
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,5 +115,48 @@ func BenchmarkHistory(b *testing.B) {
 			}
 			b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "rows/s")
 		})
+	}
+}
+
+func TestHistoryFollowsItsDuty(t *testing.T) {
+	var stopped, slow, fast []float64
+	err := History(Past{
+		Device: DeviceConfig{Name: "P-1", Kind: "pump", Hours: 5000}, Seed: 1, From: monday, To: monday.Add(6 * time.Hour), Step: time.Minute,
+		Duty: []Duty{{At: time.Hour, Stopped: true}, {At: 2 * time.Hour, Load: 0.8}, {At: 4 * time.Hour, Load: 1.2}},
+	}, func(at time.Time, v map[string]float64) error {
+		switch hour := at.Sub(monday).Hours(); {
+		case hour > 1.1 && hour < 2:
+			stopped = append(stopped, v["speed"])
+		case hour > 2.1 && hour < 4:
+			slow = append(slow, v["flow"])
+		case hour > 4.1:
+			fast = append(fast, v["flow"])
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if top := slices.Max(stopped); top > 1 {
+		t.Errorf("a stopped pump turns at %v rpm", top)
+	}
+	if slices.Max(slow) > slices.Min(fast) {
+		t.Errorf("flow at most %v with little load, at least %v with much", slices.Max(slow), slices.Min(fast))
+	}
+}
+
+// Wear grows ever faster, to the same end.
+func TestWearGrowsEverFaster(t *testing.T) {
+	line, wear := Event{Fault: BearingWear, Severity: 0.8, Ramp: time.Hour}, Event{Fault: BearingWear, Severity: 0.8, Ramp: time.Hour, Wear: true}
+	last := 0.0
+	for m := time.Minute; m < time.Hour; m += time.Minute {
+		a, b := line.levelAt(m), wear.levelAt(m)
+		if b >= a || b-wear.levelAt(m-time.Minute) <= last {
+			t.Fatalf("after %v: %v in a line, %v as wear", m, a, b)
+		}
+		last = b - wear.levelAt(m-time.Minute)
+	}
+	if got := wear.levelAt(2 * time.Hour); got != 0.8 {
+		t.Errorf("ends at %v", got)
 	}
 }

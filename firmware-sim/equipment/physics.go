@@ -53,6 +53,12 @@ func newClimate(seed int64, zone int) climate {
 	return c
 }
 
+// The demand on a device, as a share of its design load.
+const (
+	leastDemand = 0.28
+	mostDemand  = 0.90
+)
+
 const (
 	minute = 60.0
 	hour   = 3600.0
@@ -76,7 +82,7 @@ func (c *climate) at(unix float64) (ambient, demand float64) {
 	slow := 0.6*wave(t, 11.3*hour, c.phase[2]) + 0.4*wave(t, 3.1*hour, c.phase[3])
 	fast := 0.5*wave(t, 23*minute, c.phase[4]) + 0.5*wave(t, 4.3*minute, c.phase[5])
 	demand = 0.64 + 0.15*shape - 0.10*weekend(t) + 0.05*slow + 0.03*fast
-	return min(max(ambient, 17), 31), min(max(demand, 0.28), 0.90)
+	return min(max(ambient, 17), 31), min(max(demand, leastDemand), mostDemand)
 }
 
 // weekend is 1 on Saturday and Sunday, 0 on weekdays, with four-hour slopes around midnight.

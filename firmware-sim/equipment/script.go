@@ -56,6 +56,7 @@ type scriptEntry struct {
 	Point    string  `yaml:"point" json:"point"`
 	Severity float64 `yaml:"severity" json:"severity"`
 	Ramp     span    `yaml:"ramp" json:"ramp"`
+	Wear     bool    `yaml:"wear" json:"wear"`
 	For      span    `yaml:"for" json:"for"`
 	Code     int     `yaml:"code" json:"code"`
 	Clear    bool    `yaml:"clear" json:"-"`
@@ -63,7 +64,7 @@ type scriptEntry struct {
 
 func (s scriptEntry) event(where string) Event {
 	return Event{At: time.Duration(s.At), Device: s.Device, Fault: Fault(s.Fault), Point: s.Point, Severity: s.Severity,
-		Ramp: time.Duration(s.Ramp), For: time.Duration(s.For), Code: s.Code, Clear: s.Clear, where: where}
+		Ramp: time.Duration(s.Ramp), Wear: s.Wear, For: time.Duration(s.For), Code: s.Code, Clear: s.Clear, where: where}
 }
 
 func (s scriptEntry) complain() error {
@@ -85,7 +86,7 @@ var (
 	yamlField = regexp.MustCompile(`field (\S+) not found in type \S+`)
 )
 
-const scriptKeys = "at, device, fault, point, severity, ramp, for, code, clear"
+const scriptKeys = "at, device, fault, point, severity, ramp, wear, for, code, clear"
 
 // ParseScript reads a YAML list of events. name stands in errors, which carry the line of
 // every mistake as name:line. Devices, faults and points are checked by New, with the same places.
@@ -169,6 +170,8 @@ func ParseEvent(text string) (Event, error) {
 			s.Severity, err = strconv.ParseFloat(value, 64)
 		case "ramp":
 			err = s.Ramp.set(value)
+		case "wear":
+			s.Wear, err = strconv.ParseBool(value)
 		case "for":
 			err = s.For.set(value)
 		case "code":
