@@ -1,6 +1,7 @@
 package main
 
 import (
+	"compress/gzip"
 	"context"
 	"embed"
 	"encoding/csv"
@@ -18,6 +19,7 @@ import (
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/rules"
 	"github.com/faultline-iot/faultline/rules/kind"
+	"github.com/faultline-iot/faultline/rules/remaining"
 )
 
 // The rule that each board is run with; one for all of its files.
@@ -25,21 +27,28 @@ import (
 //go:embed boards/*.yaml
 var boardRules embed.FS
 
-// board is a public benchmark: files of one form in, answers in the form of its scorer out.
+// board is a public benchmark: files of one form in, answers in the form of its scorer out. It is run with a
+// rule, or with a model that faultline train has made.
 type board struct {
 	name, about string
-	run         func(in io.Reader, out io.Writer, rule *rules.Rule) (boardCount, error)
+	rule        func(in io.Reader, out io.Writer, rule *rules.Rule) (boardCount, error)
+	model       func(in io.Reader, out io.Writer, m *remaining.Model) (boardCount, error)
 }
+
+// boardRun is a board with all that it needs.
+type boardRun func(in io.Reader, out io.Writer) (boardCount, error)
 
 // boards lists them; each is one file and one line here.
 var boards = []board{
-	{"nab", "one signal a file: timestamp,value", detectNAB},
-	{"skab", "several signals a file: datetime;signal;…", detectSKAB},
+	{name: "nab", about: "one signal a file: timestamp,value", rule: detectNAB},
+	{name: "skab", about: "several signals a file: datetime;signal;…", rule: detectSKAB},
+	{name: "cmapss", about: "units that have not failed yet, many in a file: unit, cycle and signals; with -model", model: detectRemaining},
 }
 
 // boardCount is what a file came to.
 type boardCount struct {
 	rows, tickets int
+	units         int // whose remaining life was said
 }
 
 // detectCommand runs a detection board offline, through the same kinds of rule as everything else.
@@ -48,6 +57,7 @@ func detectCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.
 	in := fs.String("in", "", "`DIR` of CSV files, in folders or not")
 	to := fs.String("out", "", "`DIR` for the answers, one file for each that was read, of the same name")
 	file := fs.String("rule", "", "`FILE` with the rule to use instead of the shipped one")
+	model := fs.String("model", "", "`FILE` that faultline train has made, for a board of remaining life")
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
@@ -56,11 +66,24 @@ func detectCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.
 		fmt.Fprintf(fs.Output(), "faultline detect: name the board (%s), -in and -out\n", boardNames())
 		return errUsage
 	}
-	rule, err := boardRule(*name, *file)
+	r, err := boards[i].with(*file, *model)
 	if err != nil {
 		return err
 	}
-	return runBoard(ctx, boards[i], rule, *in, *to, out)
+	return r.all(ctx, *in, *to, out)
+}
+
+// with gives the board its rule or its model.
+func (b *board) with(rule, model string) (boardRun, error) {
+	if b.model == nil {
+		r, err := boardRule(b.name, rule)
+		return func(in io.Reader, out io.Writer) (boardCount, error) { return b.rule(in, out, r) }, err
+	}
+	if model == "" {
+		return nil, fmt.Errorf("%w: board %s wants -model FILE; faultline train makes one from units that failed", faultline.ErrInvalid, b.name)
+	}
+	m, err := readModel(model)
+	return func(in io.Reader, out io.Writer) (boardCount, error) { return b.model(in, out, m) }, err
 }
 
 func boardNames() string {
@@ -90,19 +113,11 @@ func boardRule(board, file string) (*rules.Rule, error) {
 	return set.Rules()[0], nil
 }
 
-func runBoard(ctx context.Context, b board, rule *rules.Rule, in, to string, out io.Writer) error {
-	var files []string
-	err := filepath.WalkDir(in, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() && strings.HasSuffix(path, ".csv") {
-			files = append(files, path)
-		}
-		return err
-	})
+// all runs a board over every file of a directory.
+func (r boardRun) all(ctx context.Context, in, to string, out io.Writer) error {
+	files, err := dataFiles(in)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", in, err)
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("%s holds no CSV files", in)
+		return err
 	}
 	var total boardCount
 	began, cpu := time.Now(), cpuSeconds()
@@ -114,26 +129,76 @@ func runBoard(ctx context.Context, b board, rule *rules.Rule, in, to string, out
 		if err != nil {
 			return fmt.Errorf("name the answer to %s: %w", path, err)
 		}
-		c, err := b.file(path, filepath.Join(to, rel), rule)
+		c, err := r.file(path, filepath.Join(to, answerName(rel)))
 		if err != nil {
 			return err
 		}
-		total.rows, total.tickets = total.rows+c.rows, total.tickets+c.tickets
-		fmt.Fprintf(out, "%3d/%d  %-58s %6d rows, %3d tickets\n", i+1, len(files), rel, c.rows, c.tickets)
+		total.rows, total.tickets, total.units = total.rows+c.rows, total.tickets+c.tickets, total.units+c.units
+		fmt.Fprintf(out, "%3d/%d  %-58s %6d rows, %s\n", i+1, len(files), rel, c.rows, c.found())
 	}
 	micros := 1e6 / float64(max(total.rows, 1))
-	fmt.Fprintf(out, "%d rows in %d files, %d tickets; a row took %.1f µs, of which %.1f µs of processor, reading and writing included\n",
-		total.rows, len(files), total.tickets, time.Since(began).Seconds()*micros, (cpuSeconds()-cpu)*micros)
+	fmt.Fprintf(out, "%d rows in %d files, %s; a row took %.1f µs, of which %.1f µs of processor, reading and writing included\n",
+		total.rows, len(files), total.found(), time.Since(began).Seconds()*micros, (cpuSeconds()-cpu)*micros)
 	return nil
 }
 
-// file answers one file.
-func (b *board) file(from, to string, rule *rules.Rule) (c boardCount, err error) {
-	in, err := os.Open(from)
-	if err != nil {
-		return c, fmt.Errorf("open the data: %w", err)
+func (c *boardCount) found() string {
+	if c.units > 0 {
+		return fmt.Sprintf("%3d units", c.units)
 	}
-	defer in.Close()
+	return fmt.Sprintf("%3d tickets", c.tickets)
+}
+
+// dataEndings are what files of data end in.
+var dataEndings = []string{".csv", ".txt", ".csv.gz", ".txt.gz"}
+
+// dataFiles lists the files of data in a directory, or is the one file that is named.
+func dataFiles(in string) (files []string, err error) {
+	err = filepath.WalkDir(in, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && slices.ContainsFunc(dataEndings, func(e string) bool { return strings.HasSuffix(path, e) }) {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", in, err)
+	}
+	if len(files) == 0 {
+		return nil, fmt.Errorf("%s holds no file that ends in %s", in, strings.Join(dataEndings, ", "))
+	}
+	return files, nil
+}
+
+// answerName is the file of the answers to a file of data.
+func answerName(data string) string {
+	data = strings.TrimSuffix(data, ".gz")
+	return strings.TrimSuffix(data, filepath.Ext(data)) + ".csv"
+}
+
+// openData opens a file, and what is in it if it is compressed.
+func openData(path string) (io.Reader, io.Closer, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the data: %w", err)
+	}
+	if !strings.HasSuffix(path, ".gz") {
+		return f, f, nil
+	}
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		_ = f.Close() // which was only read
+		return nil, nil, fmt.Errorf("%s: decompress: %w", path, err)
+	}
+	return z, f, nil
+}
+
+// file answers one file.
+func (r boardRun) file(from, to string) (c boardCount, err error) {
+	in, closer, err := openData(from)
+	if err != nil {
+		return c, err
+	}
+	defer closer.Close()
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return c, fmt.Errorf("make a folder for the answer: %w", err)
 	}
@@ -141,7 +206,7 @@ func (b *board) file(from, to string, rule *rules.Rule) (c boardCount, err error
 	if err != nil {
 		return c, fmt.Errorf("write the answer: %w", err)
 	}
-	c, err = b.run(in, answer, rule)
+	c, err = r(in, answer)
 	if err := errors.Join(err, answer.Close()); err != nil {
 		return c, fmt.Errorf("%s: %w", from, err)
 	}

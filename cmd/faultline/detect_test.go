@@ -156,7 +156,7 @@ func TestDetectMistakes(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"-board nab", "usage"},
 		{"-board chess -in x -out y", "usage"},
-		{"-board nab -in " + t.TempDir() + " -out y", "holds no CSV files"},
+		{"-board nab -in " + t.TempDir() + " -out y", "holds no file that ends in .csv"},
 		{"-board nab -in " + in + " -out " + t.TempDir(), `a.csv: line 2: "yesterday" is no time`},
 		{"-board nab -in " + in + " -out " + t.TempDir() + " -rule " + filepath.Join(in, "a.csv"), "nab.yaml"},
 	} {

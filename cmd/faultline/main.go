@@ -31,6 +31,7 @@ var commands = []command{
 	{"scan", "ADDRESS [-profile all]", "find out what is behind a Modbus address, reading only", scanCommand},
 	{"backtest", "-rule FILE -asset POSITION", "try rules on the past: the alarms and tickets they would have raised", backtestCommand},
 	{"detect", "-board NAME -in DIR -out DIR", "run a public detection benchmark through the rules: " + boardNames(), detectCommand},
+	{"train", "-in DIR|FILE -out FILE", "learn remaining life from units that ran until they failed", trainCommand},
 	{"chaos", "-for 30m -report FILE", "break an installation of its own and account for every sample", chaosCommand},
 	{"backup", "-config FILE -out DIR|FILE.tar", "copy the centre while it runs", backupCommand},
 	{"restore", "-config FILE ARCHIVE", "make the centre anew from a copy, where nothing is yet", restoreCommand},
