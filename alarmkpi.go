@@ -80,6 +80,7 @@ func AlarmFigures(alarms []Alarm, events []AlarmEvent, from, to time.Time) Alarm
 	}
 	windows := make(map[int]int)
 	muted := map[string]map[string]bool{} // alarm → what keeps it from people
+	risen := map[string]Severity{}        // active alarm → the severity that its activation is counted with
 	events = slices.Clone(events)
 	slices.SortStableFunc(events, func(a, b AlarmEvent) int { return cmp.Or(a.StoredAt.Compare(b.StoredAt), a.At.Compare(b.At)) })
 	for i := range events {
@@ -105,13 +106,20 @@ func AlarmFigures(alarms []Alarm, events []AlarmEvent, from, to time.Time) Alarm
 				a.Chattering = true
 				k.Chattering++
 			}
+		case TransitionRose:
+			if was := risen[e.Alarm]; was != SeverityNone {
+				k.Mix[was]--
+				k.Mix[e.Severity]++
+				risen[e.Alarm] = e.Severity
+			}
 		case TransitionRaised:
-			if len(m) > 0 {
+			if delete(risen, e.Alarm); len(m) > 0 {
 				k.Muted++
 				continue
 			}
 			k.Alarms++
 			k.Mix[e.Severity]++
+			risen[e.Alarm] = e.Severity
 			actor(e.Alarm).Count++
 			windows[int(e.At.Sub(from)/FloodWindow)]++
 		}

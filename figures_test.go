@@ -28,6 +28,8 @@ func TestAlarmFigures(t *testing.T) {
 	add("s/P-1/r", TransitionRaised, 48*time.Hour, SeverityAdvisory) // too late
 	add("s/P-1/r", TransitionRaised, -1, SeverityAdvisory)           // too early
 	add("s/P-1/"+TestAlarmRule, TransitionRaised, time.Hour, SeverityAdvisory)
+	add("s/P-2/r", TransitionRose, time.Hour, SeverityCritical) // of the flood's: it is counted as what it became
+	add("s/P-1/r", TransitionRose, 31*time.Hour+1, SeverityCritical)
 	alarms := []Alarm{
 		{ID: "s/P-0/r", Title: "Pressure", Active: true, RaisedAt: to.Add(-time.Hour)},
 		{ID: "s/P-99/r", Title: "Old", Active: true, RaisedAt: from.Add(-time.Hour)},
@@ -35,7 +37,7 @@ func TestAlarmFigures(t *testing.T) {
 	}
 	k := AlarmFigures(alarms, events, from, to)
 	if k.Alarms != 33 || k.Muted != 1 || k.PerDay != 16.5 || k.Peak != 12 || k.Floods != 1 || k.Windows != 288 || k.Standing != 1 || k.Chattering != 1 ||
-		!k.Met || k.Mix[SeverityWarning] != 12 || k.Mix[SeverityCritical] != 20 || k.Mix[SeverityAdvisory] != 1 {
+		!k.Met || k.Mix[SeverityWarning] != 11 || k.Mix[SeverityCritical] != 21 || k.Mix[SeverityAdvisory] != 1 {
 		t.Errorf("%+v", k)
 	}
 	if len(k.Top) != 10 || k.Top[0].Alarm != "s/P-0/r" || k.Top[0].Count != 21 || k.Top[0].Title != "Pressure" || !strings.Contains(k.Top[0].Do, "chatters") {

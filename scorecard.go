@@ -45,6 +45,9 @@ type Score struct {
 	// Lead is the middle time from an alarm to its becoming critical, of those that did; 0 if none.
 	Lead    time.Duration `json:"lead_time"`
 	Propose string        `json:"propose,omitempty"` // what to change; "" if the rule is good enough or too little is known
+	Changes []RuleChange  `json:"changes,omitempty"` // of its numbers, if a change is proposed and the rule is there
+	// Improvement is the number of the open ticket about it.
+	Improvement string `json:"improvement,omitempty"`
 }
 
 // The bar for rules. Below it, with at least scoreJudged verdicts, a change is proposed.
@@ -144,15 +147,28 @@ func leadTimes(events []AlarmEvent) map[string][]time.Duration {
 	return leads
 }
 
-func (s *Score) proposal() string {
+// wrong is the verdict for which the rule falls below the bar, "" if it does not.
+func (s *Score) wrong() string {
 	switch {
 	case s.Judged < scoreJudged:
 		return ""
 	case *s.Precision < scorePrecision:
-		return fmt.Sprintf("%d of %d were false: move the limit away from normal operation or lengthen the delay, and back-test it.", s.False, s.Judged)
+		return VerdictFalse
 	case float64(s.TooLate) >= scoreLate*float64(s.Judged):
-		return fmt.Sprintf("%d of %d came too late: add an earlier limit, or a rule on the rate of change.", s.TooLate, s.Judged)
+		return VerdictTooLate
 	case float64(s.TooEarly) >= scoreLate*float64(s.Judged):
+		return VerdictTooEarly
+	}
+	return ""
+}
+
+func (s *Score) proposal() string {
+	switch s.wrong() {
+	case VerdictFalse:
+		return fmt.Sprintf("%d of %d were false: move the limit away from normal operation or lengthen the delay, and back-test it.", s.False, s.Judged)
+	case VerdictTooLate:
+		return fmt.Sprintf("%d of %d came too late: add an earlier limit, or a rule on the rate of change.", s.TooLate, s.Judged)
+	case VerdictTooEarly:
 		return fmt.Sprintf("%d of %d came too early: lower its severity, or move the limit.", s.TooEarly, s.Judged)
 	}
 	return ""

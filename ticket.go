@@ -208,6 +208,9 @@ func InspectionKey(site, position, plan string, cycle int) (string, error) {
 	return key(site, position, plan, fmt.Sprint(cycle))
 }
 
+// ImprovementKey is the key of the work on a rule that falls below the bar.
+func ImprovementKey(rule string) (string, error) { return key(string(TicketImprovement), rule) }
+
 func key(parts ...string) (string, error) {
 	for _, p := range parts {
 		if p == "" || strings.Contains(p, "|") {

@@ -228,7 +228,9 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	defer s.backtests.stop()
 	wg.Go(func() { s.runSeed(background) })
-	wg.Go(func() { s.runWatch(background) })
+	for _, h := range s.chores() {
+		wg.Go(func() { h.run(background, s) })
+	}
 	wg.Go(func() { s.runWrites(background) })
 	wg.Go(func() {
 		s.subscribe(background, "live", func(ctx context.Context) error {

@@ -20,6 +20,7 @@ type fleet struct {
 	alarms  []faultline.Alarm  // open
 	tickets []faultline.Ticket // open
 	worst   map[place]faultline.Severity
+	rules   map[place]map[string]string // families of the rules, by position with an active alarm
 	nAlarm  map[place]int
 	nTicket map[place]int
 
@@ -32,7 +33,7 @@ func (s *Server) fleet(c *call) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{contents: b, now: now, worst: map[place]faultline.Severity{}, nAlarm: map[place]int{}, nTicket: map[place]int{}, outOfService: map[place]bool{}}
+	f := &fleet{contents: b, now: now, worst: map[place]faultline.Severity{}, rules: map[place]map[string]string{}, nAlarm: map[place]int{}, nTicket: map[place]int{}, outOfService: map[place]bool{}}
 	if f.alarms, _, err = c.store.Alarms(ctx, store.AlarmFilter{OnlyOpen: true}); err != nil {
 		return nil, err
 	}
@@ -46,6 +47,11 @@ func (s *Server) fleet(c *call) (*fleet, error) {
 		f.nAlarm[k]++
 		if st := a.State(now); st == faultline.AlarmUnacked || st == faultline.AlarmAcked {
 			f.worst[k] = max(f.worst[k], a.Severity)
+			if f.rules[k] == nil {
+				if f.rules[k], err = s.book.families(ctx, k); err != nil {
+					return nil, err
+				}
+			}
 		}
 	}
 	out, _, err := c.store.Alarms(ctx, store.AlarmFilter{OutOfService: true})

@@ -23,10 +23,16 @@ type book struct {
 	mu      sync.Mutex
 	read    time.Time
 	content contents
-	ruled   time.Time
+	ruled   map[place]ruled
 }
 
-// rulesTime is how old its copy of which rules watch what may be: there are many, and they change seldom.
+// ruled are the families of the rules that watch a position, as of a time.
+type ruled struct {
+	at       time.Time
+	families map[string]string // by rule
+}
+
+// rulesTime is how old a copy of which rules watch a position may be: they change seldom.
 const rulesTime = 30 * time.Second
 
 type contents struct {
@@ -39,7 +45,6 @@ type contents struct {
 	statutory []faultline.StatutoryTerm
 	site      map[string]*faultline.Site
 	position  map[place]*faultline.Position
-	families  map[place]map[string]string // of the rules that watch a position
 }
 
 // index makes the sites and positions to be found.
@@ -69,33 +74,32 @@ func (b *book) open(ctx context.Context) (contents, error) {
 			return contents{}, err
 		}
 		c.index()
-		c.families = b.content.families
-		if b.ruled.IsZero() || now.Sub(b.ruled) >= rulesTime {
-			if c.families, err = b.rules(ctx); err != nil {
-				return contents{}, err
-			}
-			b.ruled = now
-		}
 		b.content, b.read = c, now
 	}
 	return b.content, nil
 }
 
-// rules reads the family of every rule at every position.
-func (b *book) rules(ctx context.Context) (map[place]map[string]string, error) {
-	all, err := b.store.RuleInstances(ctx, "", "")
+// families gives the family of every rule at a position. All rules of an installation are too many to read at once.
+func (b *book) families(ctx context.Context, k place) (map[string]string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	if r, known := b.ruled[k]; known && now.Sub(r.at) < rulesTime {
+		return r.families, nil
+	}
+	rules, err := b.store.RuleInstances(ctx, k.site, k.position)
 	if err != nil {
 		return nil, err
 	}
-	out := map[place]map[string]string{}
-	for i := range all {
-		k := place{all[i].Site, all[i].Position}
-		if out[k] == nil {
-			out[k] = map[string]string{}
-		}
-		out[k][all[i].Rule] = all[i].Family
+	r := ruled{now, map[string]string{}}
+	for i := range rules {
+		r.families[rules[i].Rule] = rules[i].Family
 	}
-	return out, nil
+	if b.ruled == nil {
+		b.ruled = map[place]ruled{}
+	}
+	b.ruled[k] = r
+	return r.families, nil
 }
 
 func (b *book) positions(ctx context.Context) ([]faultline.Position, error) {

@@ -120,7 +120,7 @@ func (s *Server) condition(f *fleet, p *faultline.Position) Condition {
 			continue
 		}
 		if st := a.State(f.now); st == faultline.AlarmUnacked || st == faultline.AlarmAcked {
-			c.Alarm(f.families[k][a.Rule], a.Severity, cmp.Or(a.Title, a.Rule))
+			c.Alarm(f.rules[k][a.Rule], a.Severity, cmp.Or(a.Title, a.Rule))
 		}
 	}
 	c.OutOfService = f.outOfService[k]

@@ -100,18 +100,17 @@ func (s *Server) scorecard(c *call, f store.FigureFilter) (Scorecard, error) {
 	if err != nil {
 		return out, err
 	}
-	_, events, err := c.store.AlarmHistory(ctx, f)
+	yes := true
+	open, err := improvements(ctx, c.store, &yes)
 	if err != nil {
 		return out, err
 	}
-	kind := func(site, position string) string {
-		if p := b.position[place{site, position}]; p != nil {
-			return p.Kind
-		}
-		return "gateway"
+	list, err := scores(ctx, c.store, &b, tickets, f)
+	for i := range list {
+		list[i].Improvement = open[list[i].Rule].Number
 	}
-	out.Rules = append(out.Rules, faultline.Scores(tickets, events, kind, f.From, f.To)...)
-	return out, nil
+	out.Rules = append(out.Rules, list...)
+	return out, err
 }
 
 func (s *Server) getScorecard(c *call) (any, error) {

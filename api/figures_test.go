@@ -8,6 +8,7 @@ import (
 	"time"
 
 	faultline "github.com/faultline-iot/faultline"
+	"github.com/faultline-iot/faultline/internal/store"
 )
 
 // addFigures adds floods at one site and judged tickets of one rule.
@@ -137,5 +138,75 @@ func TestScorecard(t *testing.T) {
 	}
 	if body := f.get("/figures/rules?site=clinic").body; !strings.Contains(body, "No rule has opened a ticket") {
 		t.Error("the clinic has only made-up tickets")
+	}
+}
+
+// A rule below the bar is proposed for a change of its numbers, and gets one ticket while one is open. What counts
+// afterwards is what is said of tickets received since.
+func TestImprovement(t *testing.T) {
+	f := newFixture(t)
+	f.populate(t)
+	addFigures(t, f)
+	must(t, f.store.ReplaceRuleInstances(t.Context(), []faultline.RuleInstance{
+		{Site: "plant-3", Position: "E-401", Rule: "voltage", Kind: "threshold", Point: "voltage", Unit: "V", OnDelay: 10 * time.Second, Limits: []faultline.Limit{{Name: "low", Value: 207}}},
+	}))
+	tickets := func() (list []faultline.Ticket) {
+		list, _, err := f.store.Tickets(t.Context(), store.TicketFilter{Kind: []faultline.TicketKind{faultline.TicketImprovement}, Limit: 10})
+		must(t, err)
+		return list
+	}
+	for range 3 {
+		must(t, f.improve(t.Context(), noon))
+	}
+	list := tickets()
+	if len(list) != 1 {
+		t.Fatalf("%d tickets", len(list))
+	}
+	k := list[0]
+	if k.Rule != "voltage" || k.Site != "plant-3" || k.Keys[0] != "improvement|voltage" || k.Priority != faultline.P4 || !k.Due.Equal(noon.Add(improveTime)) {
+		t.Errorf("%+v", k)
+	}
+	for _, want := range []string{"On power_meter: 3 of 5 were false", "- lower limits.low (now 207 V)\n", " false, ", " too late"} {
+		if !strings.Contains(k.Text, want) {
+			t.Errorf("%q is not in the ticket:\n%s", want, k.Text)
+		}
+	}
+	if r := decode[Scorecard](t, f.get("/api/v1/scorecard")).Rules[0]; len(r.Changes) != 1 || r.Changes[0].Key != "limits.low" || r.Improvement != k.Number {
+		t.Errorf("%+v", r)
+	}
+	body := f.get("/figures/rules").body
+	for _, want := range []string{"<li>lower limits.low (now 207 V)</li>", `href="/tickets/` + k.Number + `"`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not show %q", want)
+		}
+	}
+
+	// Cancelled: what was said before counts no more; what is said of newer tickets does.
+	if a := f.do(http.MethodPost, "/api/v1/tickets/"+k.Number+"/move", `{"to":"cancelled","reason":"wont_fix"}`); a.code != http.StatusOK {
+		t.Fatalf("%d %s", a.code, a.body)
+	}
+	must(t, f.improve(t.Context(), noon.Add(time.Hour)))
+	if n := len(tickets()); n != 1 {
+		t.Errorf("%d tickets: old verdicts count again", n)
+	}
+	for i := range 5 {
+		f.addTicket(t, faultline.Ticket{ID: fmt.Sprint("again-", i), Kind: faultline.TicketFault, Status: faultline.StatusCancelled, CancelReason: faultline.CancelFalseAlarm, Priority: faultline.P3, Site: "plant-3", Position: "E-401", Rule: "voltage", Title: "Voltage low",
+			ReceivedAt: noon.Add(2 * time.Hour), ClosedAt: noon.Add(3 * time.Hour), Count: 1}, nil, nil)
+	}
+	must(t, f.improve(t.Context(), noon.Add(4*time.Hour)))
+	if n := len(tickets()); n != 2 {
+		t.Errorf("%d tickets after new verdicts", n)
+	}
+}
+
+func TestDocumentOfARule(t *testing.T) {
+	var documents []faultline.Revision
+	for _, name := range []string{"pump", "pump-vibration", "sensor-lost"} {
+		documents = append(documents, faultline.Revision{Name: name})
+	}
+	for rule, want := range map[string]string{"pump-vibration": "/rules/pump-vibration", "sensor-lost-dew-point": "/rules/sensor-lost", "pump-vibration-de": "/rules/pump-vibration", "pumps": "", "gone": ""} {
+		if got := documentHref(documents, rule); got != want {
+			t.Errorf("%s: %q, want %q", rule, got, want)
+		}
 	}
 }

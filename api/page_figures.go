@@ -154,16 +154,28 @@ func (s *Server) scorecardPage(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	documents, err := c.store.LiveRevisions(c.Request.Context(), faultline.DocumentRules)
+	if err != nil {
+		return nil, err
+	}
 	v := console.Scorecard{Choice: choice}
 	v.Choice.Origin, v.Choice.MadeUp = nil, false
 	for i := range card.Rules {
-		v.Rows = append(v.Rows, scoreRow(&card.Rules[i]))
+		row := scoreRow(&card.Rules[i])
+		row.Href = documentHref(documents, row.Rule)
+		v.Rows = append(v.Rows, row)
 	}
 	return framed{shell: console.Shell{Section: "figures", Title: "Scorecard of rules"}, view: v}, nil
 }
 
 func scoreRow(r *faultline.Score) console.ScoreRow {
 	row := console.ScoreRow{Rule: r.Rule, Kind: r.AssetKind, Tickets: r.Tickets, PerMonth: strconv.FormatFloat(r.PerMonth, 'f', 1, 64), Nuisance: percent(r.Nuisance), Judged: r.Judged, Propose: r.Propose}
+	for _, change := range r.Changes {
+		row.Changes = append(row.Changes, change.String())
+	}
+	if r.Improvement != "" {
+		row.Improvement = console.Link{Text: r.Improvement, Href: "/tickets/" + r.Improvement}
+	}
 	if r.Precision != nil {
 		row.Precision = percent(*r.Precision)
 	}
@@ -179,4 +191,18 @@ func scoreRow(r *faultline.Score) console.ScoreRow {
 		}
 	}
 	return row
+}
+
+// documentHref leads to the document of a rule; a rule on each point has the point's name after that of its document.
+func documentHref(documents []faultline.Revision, rule string) string {
+	name := ""
+	for i := range documents {
+		if d := documents[i].Name; (d == rule || strings.HasPrefix(rule, d+"-")) && len(d) > len(name) {
+			name = d
+		}
+	}
+	if name == "" {
+		return ""
+	}
+	return ruleHref(name)
 }

@@ -268,7 +268,7 @@ func TestUsersCloseLoopback(t *testing.T) {
 
 // TestNobodyGoesPastTheView keeps handlers from the store without scope and audit.
 func TestNobodyGoesPastTheView(t *testing.T) {
-	allowed := []string{"access.go", "api.go", "people.go", "audit.go", "login.go", "join.go", "book.go", "watch.go", "write_job.go"} // watch.go: the desk by itself, for no caller
+	allowed := []string{"access.go", "api.go", "people.go", "audit.go", "login.go", "join.go", "book.go", "chore.go", "watch.go", "improve.go", "write_job.go"} // from chore.go on: the desk by itself, for no caller
 	files, err := os.ReadDir(".")
 	must(t, err)
 	found := 0

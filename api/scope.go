@@ -305,7 +305,7 @@ func (s *Server) contentsFor(c *call) (contents, error) {
 	if err != nil || len(c.who.sites) == 0 {
 		return b, err
 	}
-	n := b // families, contract versions and calendars are looked up by what is in scope, never listed
+	n := b // contract versions and calendars are looked up by what is in scope, never listed
 	n.sites, n.positions, n.site, n.position = nil, nil, map[string]*faultline.Site{}, map[place]*faultline.Position{}
 	for i := range b.sites {
 		if c.who.has(b.sites[i].ID) {

@@ -10,55 +10,12 @@ import (
 )
 
 const (
-	watchKind  = "desk" // of the job that one api process at a time does
 	watchEvery = time.Minute
 	watchPage  = 500
 )
 
-// jobs is the work that is done once however many processes have the role api; *store.Store is one.
-type jobs interface {
-	Schedule(context.Context, store.Job) error
-	Claim(ctx context.Context, kind, owner string, limit int, ttl time.Duration, now time.Time) ([]store.Job, error)
-	Finish(ctx context.Context, j store.Job, next time.Time) error
-}
-
-// runWatch looks at the open tickets each minute until ctx ends. What a crash leaves: a look that is not finished is
-// made again when its claim runs out; what it had told is in the tickets, and is not told again.
-func (s *Server) runWatch(ctx context.Context) {
-	if err := s.unscoped.Schedule(ctx, watchJob(s.now())); err != nil && ctx.Err() == nil {
-		s.log.Error("clocks of tickets are not watched", "error", err)
-		return
-	}
-	each := time.NewTicker(watchEvery / 4)
-	defer each.Stop()
-	for {
-		if err := s.watchOnce(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("clocks of tickets not watched this time", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-each.C:
-		}
-	}
-}
-
-func watchJob(due time.Time) store.Job { return store.Job{Kind: watchKind, Key: "clocks", Due: due} }
-
-// watchOnce looks at the open tickets if that is due and nobody else does it.
-func (s *Server) watchOnce(ctx context.Context) error {
-	now := s.now()
-	claimed, err := s.unscoped.Claim(ctx, watchKind, s.owner, 1, watchEvery, now)
-	if err != nil || len(claimed) == 0 {
-		return err
-	}
-	if err := s.watch(ctx, now); err != nil {
-		return err // the claim runs out, and it is tried again
-	}
-	return s.unscoped.Finish(ctx, claimed[0], now.Add(watchEvery))
-}
-
-// watch tells what the clocks of the open tickets have come to.
+// watch tells what the clocks of the open tickets have come to. What a look that was cut short had told is in the
+// tickets, and is not told again.
 func (s *Server) watch(ctx context.Context, now time.Time) error {
 	b, err := s.book.open(ctx)
 	if err != nil {

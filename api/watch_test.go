@@ -58,15 +58,16 @@ func TestWatchTellsOnce(t *testing.T) {
 func TestWatchIsClaimed(t *testing.T) {
 	f := newFixture(t)
 	f.populate(t)
-	must(t, f.unscoped.Schedule(t.Context(), watchJob(noon)))
+	clocks := f.chores()[0]
+	must(t, f.unscoped.Schedule(t.Context(), clocks.job(noon)))
 	claimed := 0
 	for range 3 {
-		list, err := f.unscoped.Claim(t.Context(), watchKind, f.owner, 1, watchEvery, noon)
+		list, err := f.unscoped.Claim(t.Context(), clocks.kind, f.owner, 1, clocks.every, noon)
 		must(t, err)
 		claimed += len(list)
 	}
 	if claimed != 1 {
 		t.Errorf("claimed %d times", claimed)
 	}
-	must(t, f.watchOnce(t.Context())) // somebody else's: nothing to do
+	must(t, clocks.once(t.Context(), f.Server)) // somebody else's: nothing to do
 }

@@ -30,8 +30,13 @@ type savedUnit struct {
 	place faultline.Place
 }
 
-// A crash at each point: the units are one transaction, and the partition's own unit with them says
-// where units begin that were never saved; so its place is never beyond what any of them still needs.
+// A crash at each point: each unit is saved with its own place, and the partition's own unit, which says where units
+// begin that were never saved, after all others; so its place is never beyond what any of them still needs. The book is
+// in one transaction with the units that have seen what is new in it.
+
+// savePiece is about how many bytes of units a transaction has: whoever else writes, such as a ticket, does not wait
+// for all that is due.
+const savePiece = 512 << 10
 
 func newSaver(w *worker, drop []string) *saver {
 	s := &saver{w: w, last: time.Now(), drop: drop, result: make(chan []savedUnit, 1)}
@@ -42,8 +47,7 @@ func newSaver(w *worker, drop []string) *saver {
 // some saves what is due, about once a second, unless the last write is still going on.
 func (s *saver) some(ctx context.Context) {
 	now := time.Now()
-	passed := now.Sub(s.last)
-	if passed < time.Second {
+	if now.Sub(s.last) < time.Second {
 		return
 	}
 	select {
@@ -55,7 +59,7 @@ func (s *saver) some(ctx context.Context) {
 	s.last = now
 	var units []Unit
 	var done []savedUnit
-	budget := int(float64(s.w.engine.SaveBytes) * min(passed.Seconds(), 10))
+	budget := s.w.engine.SaveBytes // what was not saved earlier is not made up for: the states are taken between two batches
 	for range s.w.order {
 		u := s.w.order[s.next%len(s.w.order)]
 		if now.Sub(u.savedAt) < s.w.engine.SaveEvery || budget <= 0 {
@@ -84,7 +88,7 @@ func (s *saver) some(ctx context.Context) {
 		s.w.book.changed = false
 	}
 	s.writing.Go(func() {
-		if err := s.write(ctx, units, drop, place); err != nil {
+		if err := s.write(ctx, units, drop, place, withBook); err != nil {
 			if ctx.Err() == nil {
 				s.w.engine.metrics.retries.WithLabelValues("save").Inc()
 				s.w.log.Warn("saving the state of rules failed; a restart would read further back", "error", err)
@@ -162,16 +166,25 @@ func (s *saver) least(done []savedUnit) faultline.Place {
 	return least
 }
 
-func (s *saver) write(ctx context.Context, units []Unit, drop []string, place faultline.Place) error {
-	if err := s.w.lease.SaveUnits(ctx, units, drop, place); err != nil {
-		return fmt.Errorf("save %d units: %w", len(units), err)
+// write saves units, of which the partition's is the last, in pieces or whole.
+func (s *saver) write(ctx context.Context, units []Unit, drop []string, place faultline.Place, whole bool) error {
+	for len(units) > 0 {
+		n, bytes := 0, 0
+		for n < len(units) && (whole || bytes < savePiece) {
+			bytes += len(units[n].State)
+			n++
+		}
+		gone, upTo := drop, place
+		if n < len(units) {
+			gone, upTo = nil, faultline.Place{}
+		}
+		if err := s.w.lease.SaveUnits(ctx, units[:n], gone, upTo); err != nil {
+			return fmt.Errorf("save %d units: %w", len(units), err)
+		}
+		s.w.engine.metrics.saved.Add(float64(n))
+		s.w.engine.metrics.savedBytes.Add(float64(bytes))
+		units = units[n:]
 	}
-	bytes := 0
-	for _, u := range units {
-		bytes += len(u.State)
-	}
-	s.w.engine.metrics.saved.Add(float64(len(units)))
-	s.w.engine.metrics.savedBytes.Add(float64(bytes))
 	return nil
 }
 
@@ -196,7 +209,7 @@ func (s *saver) all(ctx context.Context) error {
 	}
 	units, _ = s.book(units, s.w.place)
 	units = append(units, Unit{ID: partitionUnit, Place: s.w.place})
-	return s.write(ctx, units, s.drop, s.w.place)
+	return s.write(ctx, units, s.drop, s.w.place, true)
 }
 
 // parseGatewayUnitID is the inverse of gatewayUnitID.

@@ -37,9 +37,10 @@ type Scorecard struct {
 
 // ScoreRow is one rule on one kind of asset.
 type ScoreRow struct {
-	Rule, Kind, PerMonth, Precision, Nuisance, Lead, Propose string
-	Verdicts                                                 []string
-	Tickets, Judged                                          int
+	Rule, Href, Kind, PerMonth, Precision, Nuisance, Lead, Propose string
+	Verdicts, Changes                                              []string
+	Tickets, Judged                                                int
+	Improvement                                                    Link // the open ticket about it
 }
 
 var verdicts = map[string]string{
