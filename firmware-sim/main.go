@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -61,6 +62,9 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	f.StringVar(&o.MQTT.URL, "mqtt", "", "broker the MQTT devices publish to, such as tcp://127.0.0.1:1883")
 	f.StringVar(&o.MQTT.Username, "mqtt-user", "", "user name at the broker; the password is read from FIRMWARE_SIM_MQTT_PASSWORD")
 	devices := f.String("devices", "", "devices to run, by name from the default fleet or as name:kind, separated by commas")
+	replay := f.String("replay", "", "CSV file whose rows one device, and no other, tells one after the other")
+	every := f.Duration("replay-every", time.Second, "time between rows of -replay; with -speed, of physics")
+	as := f.String("replay-as", "modbus", "how -replay speaks: modbus or mqtt")
 	f.Float64Var(&o.Speed, "speed", 1, "seconds of physics per second")
 	f.StringVar(&o.Site, "site", "demo", "first level of MQTT topics")
 	f.BoolVar(&o.tables, "tables", false, "print the register maps, payloads and effects of faults as Markdown, and end")
@@ -90,7 +94,15 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		o.Script = append(o.Script, e)
 	}
 	var err error
-	if o.Devices, err = choose(*devices); err != nil {
+	switch {
+	case *replay == "":
+		o.Devices, err = choose(*devices)
+	case *devices != "":
+		err = errors.New("-replay makes a device of its own: leave -devices out")
+	default:
+		o.Devices, err = recorded(*replay, *as, *every)
+	}
+	if err != nil {
 		errs = append(errs, err)
 	}
 	if err := place(&o); err != nil {
@@ -121,6 +133,29 @@ func choose(list string) ([]equipment.DeviceConfig, error) {
 	return chosen, nil
 }
 
+// recorded makes the device that replays a file; it is named for it.
+func recorded(path, as string, every time.Duration) ([]equipment.DeviceConfig, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("replay: %w", err)
+	}
+	r, err := equipment.ParseRecording(path, text)
+	if err != nil {
+		return nil, fmt.Errorf("replay: %w", err)
+	}
+	r.Every = every
+	switch as {
+	case "modbus":
+		r.Protocol = equipment.ProtocolModbus
+	case "mqtt":
+		r.Protocol = equipment.ProtocolMQTT
+	default:
+		return nil, fmt.Errorf("-replay-as %s: use modbus or mqtt", as)
+	}
+	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	return []equipment.DeviceConfig{{Name: name, Replay: r}}, nil
+}
+
 // place gives Modbus devices consecutive ports where -listen has a port.
 func place(o *options) error {
 	host, first, err := net.SplitHostPort(o.Host)
@@ -136,7 +171,8 @@ func place(o *options) error {
 		return nil
 	}
 	for i := range o.Devices {
-		if k := o.Devices[i].Kind; k == "ups" || k == "vibration" {
+		d := &o.Devices[i]
+		if d.Kind == "ups" || d.Kind == "vibration" || d.Replay != nil && d.Replay.Protocol == equipment.ProtocolMQTT {
 			continue
 		}
 		o.Devices[i].Listen = net.JoinHostPort(host, fmt.Sprint(port))

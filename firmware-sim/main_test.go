@@ -151,3 +151,22 @@ func TestTables(t *testing.T) {
 		t.Errorf("%v: %s", err, out.String())
 	}
 }
+
+func TestReplayIsADevice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "loop.csv")
+	if err := os.WriteFile(path, []byte("time,heat\n1,20\n2,21\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := runUntil(t, "unit 1", nil, "-replay", path); !strings.Contains(out, "loop") || strings.Contains(out, "P-101") {
+		t.Error(out)
+	}
+	for args, want := range map[string]string{
+		"-replay " + path + " -devices P-101":    "leave -devices out",
+		"-replay " + path + " -replay-as serial": "use modbus or mqtt",
+		"-replay " + path + ".csv":               "no such file",
+	} {
+		if err := run(t.Context(), strings.Fields(args), io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}

@@ -42,6 +42,18 @@ type DeviceConfig struct {
 	Unit     uint8         // Modbus unit id; default 1
 	Topic    string        // MQTT; default <site>/<name>/telemetry
 	Interval time.Duration // MQTT: between messages; default 1 s
+	Replay   *Recording    // instead of a Kind: what it tells
+}
+
+// kindOf gives the device's kind.
+func (d *DeviceConfig) kindOf() (*kind, error) {
+	if d.Replay == nil {
+		return kindNamed(d.Kind)
+	}
+	if err := d.Replay.check(); err != nil {
+		return nil, err
+	}
+	return d.Replay.kind(), nil
 }
 
 // Default is the fleet of the demonstration.
@@ -107,7 +119,7 @@ func (c *Config) complete() error {
 
 func (d *DeviceConfig) complete(c *Config) error {
 	var errs []error
-	k, err := kindNamed(d.Kind)
+	k, err := d.kindOf()
 	if err != nil {
 		return err
 	}

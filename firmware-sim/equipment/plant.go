@@ -42,7 +42,7 @@ func New(cfg Config) (*Plant, error) {
 	}
 	p := &Plant{cfg: cfg, log: cfg.Log.With("component", "equipment"), ready: make(chan struct{}), broker: cfg.MQTT, dial: make(chan struct{})}
 	for _, d := range cfg.Devices {
-		k, err := kindNamed(d.Kind)
+		k, err := d.kindOf()
 		if err != nil {
 			return nil, fmt.Errorf("equipment: device %q: %w", d.Name, err)
 		}
