@@ -42,6 +42,7 @@ type boardRun func(in io.Reader, out io.Writer) (boardCount, error)
 var boards = []board{
 	{name: "nab", about: "one signal a file: timestamp,value", rule: detectNAB},
 	{name: "skab", about: "several signals a file: datetime;signal;…", rule: detectSKAB},
+	{name: "femto", about: "features of a bearing a file, a row each ten seconds", rule: detectFEMTO},
 	{name: "cmapss", about: "units that have not failed yet, many in a file: unit, cycle and signals; with -model", model: detectRemaining},
 }
 
@@ -49,6 +50,7 @@ var boards = []board{
 type boardCount struct {
 	rows, tickets int
 	units         int // whose remaining life was said
+	lead          int // rows from the first ticket to the end; 0: not of interest, or there was none
 }
 
 // detectCommand runs a detection board offline, through the same kinds of rule as everything else.
@@ -146,7 +148,11 @@ func (c *boardCount) found() string {
 	if c.units > 0 {
 		return fmt.Sprintf("%3d units", c.units)
 	}
-	return fmt.Sprintf("%3d tickets", c.tickets)
+	text := fmt.Sprintf("%3d tickets", c.tickets)
+	if c.lead > 0 {
+		text += fmt.Sprintf(", the first %d rows before the end", c.lead)
+	}
+	return text
 }
 
 // dataEndings are what files of data end in.

@@ -226,3 +226,43 @@ func TestBenchFleet(t *testing.T) {
 		}
 	}
 }
+
+// A bearing that wears is answered; one that does not gets the answer of those of which nothing is known.
+func TestDetectFEMTO(t *testing.T) {
+	in, to := t.TempDir(), t.TempDir()
+	for name, wear := range map[string]float64{"worn": 12, "well": 0} {
+		var b strings.Builder
+		b.WriteString("bearing,idx,h_peak,v_peak\n")
+		for i := range 600 {
+			v := 2 + math.Mod(float64(i)*0.61803398875, 1)/5 + wear*float64(max(0, i-300))/300
+			fmt.Fprintf(&b, "%s,%d,%.3f,%.3f\n", name, i, v, v/2)
+		}
+		if err := os.WriteFile(filepath.Join(in, name+".csv"), []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var out, errOut bytes.Buffer
+	if err := dispatch(t.Context(), []string{"detect", "-board", "femto", "-in", in, "-out", to}, &out, &errOut); err != nil {
+		t.Fatalf("%v\n%s", err, errOut.String())
+	}
+	answer := func(name string) float64 {
+		text, err := os.ReadFile(filepath.Join(to, name+".csv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimPrefix(string(text), "unit,rul\n"+name+",")), 64)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		return left
+	}
+	if left := answer("well"); left != femtoUnknown {
+		t.Errorf("well: %v s", left)
+	}
+	if left, truth := answer("worn"), 10.0*300*6/12; left > truth || left < truth/2 {
+		t.Errorf("worn: %v s, truth %v", left, truth)
+	}
+	if !strings.Contains(out.String(), "rows before the end") {
+		t.Error(out.String())
+	}
+}
