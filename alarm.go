@@ -103,7 +103,8 @@ const (
 	TransitionAcknowledged = "acknowledged"
 	TransitionRose         = "severity_rose"
 	TransitionChattering   = "chattering"
-	TransitionSettled      = "settled" // chattering ended
+	TransitionSettled      = "settled"      // chattering ended
+	TransitionChangePoint  = "change_point" // signals went over to another level; changes nothing of the alarm
 	TransitionSuppressed   = "suppressed"
 	TransitionReleased     = "released"
 	TransitionShelved      = "shelved"

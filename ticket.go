@@ -319,6 +319,13 @@ type Evidence struct {
 	Limits      []Limit          `json:"limits,omitempty"`
 	Samples     []EvidenceSample `json:"samples"`
 	Forecast    *Forecast        `json:"forecast,omitempty"` // of life rules, whose samples are means
+	Parts       []EvidencePart   `json:"parts,omitempty"`    // of rules that learn: what contributes most, the first the most
+}
+
+// EvidencePart is a signal's share in a finding.
+type EvidencePart struct {
+	Point string  `json:"point"`
+	Score float64 `json:"score"` // deviation: rarity in powers of ten; joint: in widths of the normal, with its sign
 }
 
 // EvidenceSample is one sample of a picture. Value is NaN-free: bad samples have none.

@@ -104,6 +104,8 @@ func (d *desk) follow(e *effect, a *faultline.Alarm) error {
 		return d.test(e, a)
 	case e.rule == nil:
 		return d.returned(a, e.event.At) // an orphan was cleared
+	case e.event.Transition == faultline.TransitionChangePoint:
+		return nil
 	case e.rule.rule.Kind == "meter":
 		if !e.quiet && (e.event.Transition == faultline.TransitionRaised || e.event.Transition == faultline.TransitionReported) {
 			return d.due(e, a)

@@ -53,7 +53,8 @@ type watched struct {
 // framedRule is a rule that judges at the end of a frame.
 type framedRule struct {
 	*instance
-	kind kind.Framed
+	kind    kind.Framed
+	changer kind.Changer // nil: it sees no change points
 }
 
 // foreteller is a rule that forecasts, with what of it was told last.
@@ -120,7 +121,8 @@ func unitOf(p *faultline.Position, attached []attachment) *unit {
 		}
 		u.remember(i)
 		if framed, ok := a.kind.(kind.Framed); ok {
-			u.framed = append(u.framed, framedRule{i, framed})
+			changer, _ := kind.AsChanger(a.kind)
+			u.framed = append(u.framed, framedRule{i, framed, changer})
 		}
 		if _, ok := kind.AsForecaster(a.kind); ok {
 			u.lives = append(u.lives, &foreteller{instance: i})
@@ -196,7 +198,11 @@ func (u *unit) frame(id faultline.FrameID, f *faultline.Frame, now time.Time, ou
 		}
 	}
 	for _, r := range u.framed {
+		before := r.changePoint()
 		out = u.judge(out, r.instance, r.kind.EndFrame(f.Time), f.Time, now, late)
+		if r.changePoint() > before {
+			out = append(out, u.changed(r.instance, r.changer, now))
+		}
 	}
 	for _, l := range u.lives {
 		out = u.foretell(out, l, now)
@@ -205,6 +211,22 @@ func (u *unit) frame(id faultline.FrameID, f *faultline.Frame, now time.Time, ou
 		out = u.caughtUp(now, out)
 	}
 	return out, frameJudged
+}
+
+func (r *framedRule) changePoint() int64 {
+	if r.changer == nil {
+		return 0
+	}
+	return r.changer.ChangePoint()
+}
+
+// changed notes a change point in the history of the rule's alarm.
+func (u *unit) changed(r *instance, c kind.Changer, now time.Time) effect {
+	a := u.alarm(r)
+	return effect{unit: u, rule: r, alarm: *a, quiet: true, event: faultline.AlarmEvent{
+		Alarm: a.ID, At: time.Unix(0, c.ChangePoint()).UTC(), StoredAt: now.UTC(), Transition: faultline.TransitionChangePoint,
+		Why: "the signals went over to another level, or one of them did",
+	}}
 }
 
 // foretell tells of a new forecast, and once of why there is none. After a restart it may tell of the newest
@@ -334,7 +356,7 @@ func (u *unit) evidence(r *instance, a *faultline.Alarm, at time.Time) *faultlin
 				point = &u.position.Points[i]
 			}
 		}
-		e.Limits = learner.Band()
+		e.Limits, e.Parts = learner.Band(), learner.Parts()
 	}
 	if point == nil {
 		point = u.shown()

@@ -49,7 +49,7 @@ type TransitionRow struct {
 var transitionTones = map[string]string{"raised": "critical", "severity_rose": "critical", "cleared": "normal", "acknowledged": "info", "chattering": "warning", "reported": "warning", "suppressed": "no_data", "shelved": "no_data", "out_of_service": "no_data"}
 
 var transitionNames = map[string]string{
-	"raised": "Raised", "cleared": "Back to normal", "acknowledged": "Acknowledged", "severity_rose": "Severity rose", "chattering": "Chattering", "settled": "Chattering ended",
+	"raised": "Raised", "cleared": "Back to normal", "acknowledged": "Acknowledged", "severity_rose": "Severity rose", "chattering": "Chattering", "settled": "Chattering ended", "change_point": "Signals changed",
 	"suppressed": "Suppressed", "released": "No longer suppressed", "shelved": "Shelved", "unshelved": "No longer shelved", "out_of_service": "Out of service", "returned": "Back in service", "reset": "Reset", "reported": "Told to people",
 }
 

@@ -47,6 +47,7 @@ type Chart struct {
 	Series   []Series
 	Limits   []faultline.Limit
 	Marks    []Mark
+	Notes    []string // below the picture, before others
 	From, To time.Time // zero: the extent of the samples and marks
 	// MadeUpUntil is the end of made-up values, shaded and said so; zero if there are none.
 	MadeUpUntil time.Time
@@ -80,6 +81,13 @@ func FromEvidence(e *faultline.Evidence, loc *time.Location) *Chart {
 	c := &Chart{
 		Title: e.Why, Unit: e.Unit, Series: []Series{s}, Limits: e.Limits, Location: loc,
 		Marks: []Mark{{At: e.At, Label: label + e.At.In(location(loc)).Format("15:04:05")}},
+	}
+	for i, part := range e.Parts {
+		what := "then "
+		if i == 0 {
+			what = "score "
+		}
+		c.Notes = append(c.Notes, what+plain(math.Round(part.Score*10)/10)+": "+words(part.Point))
 	}
 	if f := e.Forecast; f != nil {
 		c.Series[0].Dots = false

@@ -236,8 +236,11 @@ func (p *picture) marks() {
 	}
 }
 
-// legend notes the series' names if there are several, and why samples are missing or uncertain.
+// legend notes what the chart has to say, the series' names if there are several, and why samples are missing or uncertain.
 func (p *picture) legend() {
+	for _, text := range p.c.Notes {
+		p.notes = append(p.notes, note{"chart-part", text})
+	}
 	if len(p.c.Series) > 1 {
 		for i := range p.c.Series {
 			p.notes = append(p.notes, note{"chart-s" + strconv.Itoa(i%seriesColours), "— " + p.c.Series[i].Name})

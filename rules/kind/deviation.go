@@ -224,6 +224,11 @@ func (k *deviation) Band() []faultline.Limit { return band(k.verdict.Limit, k.sp
 // Subject is the point.
 func (k *deviation) Subject() string { return k.point.Name }
 
+// Parts is the point with its score.
+func (k *deviation) Parts() []faultline.EvidencePart {
+	return []faultline.EvidencePart{{Point: k.point.Name, Score: k.verdict.Strength()}}
+}
+
 var evidenceWords = [...]string{
 	detect.AgainstWeek:     "it is unlike the same hour of other weeks",
 	detect.AgainstDay:      "it is unlike the same hour of other days",

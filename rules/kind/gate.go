@@ -307,6 +307,20 @@ func AsLearner(k Kind) (Learner, bool) {
 	return l, ok
 }
 
+// Changer is a kind that sees when signals go over to another level.
+type Changer interface {
+	ChangePoint() int64
+}
+
+// AsChanger gives the kind that sees changes, which may have a gate around it.
+func AsChanger(k Kind) (Changer, bool) {
+	if g, ok := k.(*gate); ok {
+		k = g.inner
+	}
+	c, ok := k.(Changer)
+	return c, ok
+}
+
 func (k *gate) Explain(v Verdict, held time.Duration) string {
 	text := k.inner.Explain(v, held)
 	if k.gate.While != "" {

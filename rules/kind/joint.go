@@ -175,8 +175,8 @@ func (k *joint) step(at int64, values []float64) {
 	}
 }
 
-// Changed is when the signals last changed together or one of them did, ns since 1970; 0: never.
-func (k *joint) Changed() int64 { return k.change }
+// ChangePoint is when one of the signals last went over to another level, ns since 1970; 0: never.
+func (k *joint) ChangePoint() int64 { return k.change }
 
 // Tick brings no news.
 func (k *joint) Tick(time.Time) Verdict { return Verdict{} }
@@ -218,6 +218,16 @@ func (k *joint) Band() []faultline.Limit {
 
 // Subject is the signal that deviates most.
 func (k *joint) Subject() string { return k.points[k.main()].Name }
+
+// Parts are the main signal and those that deviate most beside it.
+func (k *joint) Parts() []faultline.EvidencePart {
+	main := k.main()
+	parts := []faultline.EvidencePart{}
+	for _, c := range append([]int{main}, k.most(main)...) {
+		parts = append(parts, faultline.EvidencePart{Point: k.points[c].Name, Score: k.group.Deviation(c)})
+	}
+	return parts
+}
 
 // most lists the two signals that deviate most after the main one, if they deviate clearly.
 func (k *joint) most(main int) []int {

@@ -46,6 +46,8 @@ type Learner interface {
 	Band() []faultline.Limit
 	// Subject is the point that it is about, by name.
 	Subject() string
+	// Parts are the signals that contribute most, Subject first.
+	Parts() []faultline.EvidencePart
 }
 
 // beginner is a kind whose condition has lasted for a while when it is first found bad.

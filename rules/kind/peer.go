@@ -70,12 +70,13 @@ func AsComparer(k Kind) (Comparer, bool) {
 // gatedComparer says nothing of peers while the rule does not apply.
 type gatedComparer struct{ *gate }
 
-func (g gatedComparer) comparer() Comparer       { return g.inner.(Comparer) }
-func (g gatedComparer) Band() []faultline.Limit  { return g.comparer().Band() }
-func (g gatedComparer) Subject() string          { return g.comparer().Subject() }
-func (g gatedComparer) Window() time.Duration    { return g.comparer().Window() }
-func (g gatedComparer) Closed() (Summary, int64) { return g.comparer().Closed() }
-func (g gatedComparer) Compared() int64          { return g.comparer().Compared() }
+func (g gatedComparer) comparer() Comparer              { return g.inner.(Comparer) }
+func (g gatedComparer) Band() []faultline.Limit         { return g.comparer().Band() }
+func (g gatedComparer) Parts() []faultline.EvidencePart { return g.comparer().Parts() }
+func (g gatedComparer) Subject() string                 { return g.comparer().Subject() }
+func (g gatedComparer) Window() time.Duration           { return g.comparer().Window() }
+func (g gatedComparer) Closed() (Summary, int64)        { return g.comparer().Closed() }
+func (g gatedComparer) Compared() int64                 { return g.comparer().Compared() }
 func (g gatedComparer) Compare(window int64, own *Summary, others []Summary) Verdict {
 	v := g.comparer().Compare(window, own, others)
 	if !g.open {
@@ -314,6 +315,9 @@ func (k *peer) Explain(v Verdict, held time.Duration) string {
 	}
 	return text
 }
+
+// Parts is nothing: it is about its point alone.
+func (k *peer) Parts() []faultline.EvidencePart { return nil }
 
 // Band is where the peers let the value be when it was compared last.
 func (k *peer) Band() []faultline.Limit {
