@@ -30,6 +30,15 @@ func TestHours(t *testing.T) {
 		{"fri 22:00-06:00", "", "2026-01-03T03:00:00Z", true},                     // Saturday morning belongs to Friday's night
 		{"fri 22:00-06:00", "", "2026-01-02T03:00:00Z", false},                    // Friday morning to Thursday's
 		{"thu 00:00-24:00", "Asia/Shanghai", "2024-02-28T17:00:00Z", true},        // the 29th in a leap year, a Thursday
+		{"thu 00:00-24:00", "Asia/Shanghai", "2024-02-29T16:00:00Z", false},       // and then it is Friday, March 1st
+		{"thu 22:00-06:00", "", "2024-03-01T05:00:00Z", true},                     // the night of the leap day
+		{"wed 22:00-06:00", "", "2024-02-29T05:00:00Z", true},                     // and that before
+		{"thu 08:00-09:00", "", "2023-03-01T08:30:00Z", false},                    // no leap year: a Wednesday
+		{"sun 22:00-06:00", "Europe/Berlin", "2026-10-26T04:30:00Z", true},        // the night after the clock went back, 05:30 CET
+		{"sat 22:00-06:00", "Europe/Berlin", "2026-10-25T04:59:59Z", true},        // the night in which it does, until 06:00 CET
+		{"sat 22:00-06:00", "Europe/Berlin", "2026-10-25T05:00:00Z", false},       //
+		{"sat 22:00-06:00", "Europe/Berlin", "2026-03-29T03:59:59Z", true},        // that in which it goes forward, until 06:00 CEST
+		{"sat 22:00-06:00", "Europe/Berlin", "2026-03-29T04:00:00Z", false},       //
 		{"sat-mon,wed 12:00-13:00", "", "2026-01-04T12:30:00Z", true},             // Sunday
 		{"sat-mon,wed 12:00-13:00", "", "2026-01-06T12:30:00Z", false},            // Tuesday
 		{"mon-fri 08:00-18:00", "America/New_York", "2026-07-06T12:00:00Z", true}, // 08:00 EDT
