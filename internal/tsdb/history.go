@@ -15,7 +15,8 @@ type HistoryQuery struct {
 	Kind, Site, Position string
 	Points               []string
 	From, To             time.Time
-	MaxRows              int // rows of the answer for each point; 1000 by default
+	MaxRows              int  // rows of the answer for each point; 1000 by default
+	Bare                 bool // Min and Max are not wanted: a tier's points are read faster without, and have their Value there
 }
 
 // PointHistory is the history of one point, oldest first; all slices have the same length. Where a
@@ -76,9 +77,9 @@ func (c *Client) history(ctx context.Context, q HistoryQuery, now time.Time) ([]
 	case !from.After(q.From):
 		return c.stepHistory(ctx, Policy, step, q)
 	case !from.Before(q.To):
-		return c.stepHistory(ctx, tier.Name, step, q)
+		return c.tierHistory(ctx, tier, step, q)
 	}
-	out, err := c.stepHistory(ctx, tier.Name, step, old)
+	out, err := c.tierHistory(ctx, tier, step, old)
 	if err != nil {
 		return nil, err
 	}
@@ -239,6 +240,101 @@ func (c *Client) stepHistory(ctx context.Context, policy string, step time.Durat
 		}
 	}
 	return out, nil
+}
+
+// tierHistory reads a tier: point by point where the steps are its own, which takes a server a fraction of the time.
+func (c *Client) tierHistory(ctx context.Context, t *Tier, step time.Duration, q HistoryQuery) ([]PointHistory, error) {
+	if step != t.Step {
+		return c.stepHistory(ctx, t.Name, step, q)
+	}
+	types, err := c.fieldTypes(ctx, t.Name, q.Kind, q.Points)
+	if err != nil {
+		return nil, err
+	}
+	out, merges := make([]PointHistory, len(q.Points)), make([]merge, len(q.Points))
+	var sel []string
+	column := func(field string) int {
+		sel = append(sel, Ident(field))
+		return len(sel) // the time is first
+	}
+	for i, p := range q.Points {
+		out[i].Point, out[i].Step, out[i].Tier = p, step, t.Name
+		m := merge{to: &out[i], mean: types[p] == "float", mark: column(p + QualitySuffix)}
+		switch types[p] {
+		case "float", "integer", "boolean":
+			m.value = column(p)
+			if m.low, m.high = m.value, m.value; !q.Bare {
+				m.low, m.high = column(p+minSuffix), column(p+maxSuffix)
+			}
+		}
+		merges[i] = m
+	}
+	series, err := c.QueryIn(ctx, t.Name, fmt.Sprintf("SELECT %s FROM %s WHERE %s", strings.Join(sel, ","), Ident(q.Kind), where(q)), nil)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range series {
+		for _, row := range s.Rows {
+			at, _ := row[0].(time.Time)
+			at = floor(at, step)
+			for i := range merges {
+				merges[i].row(at, row)
+			}
+		}
+	}
+	return out, nil
+}
+
+// merge gathers a point's rows of a tier: a step has several where its gateway changed or late readings came,
+// and what stands for them is what a server's GROUP BY time gives.
+type merge struct {
+	to                     *PointHistory
+	mean                   bool // else the last value
+	value, low, high, mark int  // columns; 0: none
+	n                      int  // values of the last step
+	last                   any  // mark of the same
+}
+
+func (m *merge) row(at time.Time, row []any) {
+	h := m.to
+	var v float64
+	ok := false
+	if m.value > 0 {
+		v, ok = toFloat(row[m.value])
+	}
+	mark := row[m.mark]
+	if !ok && mark == nil {
+		return // another frame's row
+	}
+	k := len(h.At) - 1
+	if k < 0 || !h.At[k].Equal(at) {
+		m.n, m.last, k = 0, nil, k+1
+		nan := math.NaN()
+		h.At, h.Value, h.Min, h.Max, h.Quality = append(h.At, at), append(h.Value, nan), append(h.Min, nan), append(h.Max, nan), append(h.Quality, "")
+	}
+	if mark != nil {
+		m.last = mark
+	}
+	if ok {
+		m.n++
+		low, high := v, v
+		if f, ok := toFloat(row[m.low]); ok {
+			low = f
+		}
+		if f, ok := toFloat(row[m.high]); ok {
+			high = f
+		}
+		switch {
+		case m.n == 1:
+			h.Value[k], h.Min[k], h.Max[k] = v, low, high
+		case m.mean:
+			v = h.Value[k] + (v-h.Value[k])/float64(m.n)
+			fallthrough
+		default:
+			h.Value[k], h.Min[k], h.Max[k] = v, min(h.Min[k], low), max(h.Max[k], high)
+		}
+	}
+	h.Quality[k] = quality(m.n > 0, m.last)
 }
 
 // where selects the position's rows in the time span.

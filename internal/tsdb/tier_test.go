@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -318,6 +319,73 @@ func TestLateReadingsStandInTheTiers(t *testing.T) {
 	}
 	if got := row(t, c, tsdb.Hours, `SELECT "text", run, hours__mean, hours__n FROM pump WHERE "origin" = 'late'`); !reflect.DeepEqual(got, map[string]any{"text": `a "b" \ c`, "run": true, "hours__mean": float64(math.MaxInt64), "hours__n": int64(1)}) {
 		t.Errorf("%v", got)
+	}
+}
+
+// A tier that is read point by point gives what the server's GROUP BY of the same points gives, also where a step has
+// points of two gateways, late ones and gaps.
+func TestTierPointByPoint(t *testing.T) {
+	c, _ := withTiers(t, tsdb.Config{Retention: 90 * day})
+	begin := time.Now().Add(-200 * day).Truncate(day).UTC()
+	r := rand.New(rand.NewPCG(7, 7))
+	var b strings.Builder
+	for i := range 600 {
+		at := begin.Add(time.Duration(i) * time.Minute)
+		for gateway, share := range []float64{0.9, 0.2} {
+			if r.Float64() > share {
+				continue
+			}
+			v := r.Float64() * 100
+			var fields []string
+			if r.IntN(10) > 0 {
+				fields = append(fields, fmt.Sprintf("v=%v,v__min=%v,v__max=%v,v__n=6i", v, v-r.Float64(), v+r.Float64()))
+			}
+			if r.IntN(4) == 0 {
+				fields = append(fields, fmt.Sprintf("v__q=%q", []string{"bad:timeout", "uncertain:clock"}[r.IntN(2)]))
+			}
+			if r.IntN(5) > 0 {
+				fields = append(fields, fmt.Sprintf("n=%[1]di,n__min=%[1]di,n__max=%[1]di,run=%t", r.IntN(9), r.IntN(2) == 0))
+			}
+			if len(fields) > 0 {
+				fmt.Fprintf(&b, "pump,gateway=g%d,position=P-1,site=s1 %s %d\n", gateway, strings.Join(fields, ","), at.Add(time.Duration(gateway)*time.Second).UnixNano())
+			}
+		}
+	}
+	if err := c.WriteIn(t.Context(), tsdb.Minutes, []byte(b.String())); err != nil {
+		t.Fatal(err)
+	}
+	q := tsdb.HistoryQuery{Kind: "pump", Site: "s1", Position: "P-1", Points: []string{"v", "n", "run", "nothing"}, From: begin, To: begin.Add(10 * time.Hour), MaxRows: 700}
+	got, err := c.History(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := tsdb.StepHistory(t.Context(), c, tsdb.Minutes, time.Minute, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	several := 0
+	for i := range want {
+		w, g := &want[i], &got[i]
+		if g.Tier != tsdb.Minutes || g.Step != time.Minute || len(g.At) != len(w.At) {
+			t.Fatalf("%s: %d steps of %v from %s, want %d", w.Point, len(g.At), g.Step, g.Tier, len(w.At))
+		}
+		for j := range w.At {
+			close := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 || math.IsNaN(a) && math.IsNaN(b) }
+			if !g.At[j].Equal(w.At[j]) || g.Quality[j] != w.Quality[j] || !close(g.Value[j], w.Value[j]) || w.Point == "v" && (!close(g.Min[j], w.Min[j]) || !close(g.Max[j], w.Max[j])) {
+				t.Errorf("%s at %v: %v (%v to %v) %s, want %v (%v to %v) %s", w.Point, w.At[j], g.Value[j], g.Min[j], g.Max[j], g.Quality[j], w.Value[j], w.Min[j], w.Max[j], w.Quality[j])
+			}
+			if w.Point == "v" && w.Max[j]-w.Min[j] > 2 {
+				several++
+			}
+		}
+	}
+	if len(want[0].At) < 400 || several < 20 {
+		t.Errorf("%d steps, %d of them of several points: that proves little", len(want[0].At), several)
+	}
+	q.Bare = true
+	bare, err := c.History(t.Context(), q)
+	if err != nil || !reflect.DeepEqual(bare[0].Quality, got[0].Quality) || !reflect.DeepEqual(bare[1].Value, got[1].Value) {
+		t.Errorf("bare: %v, %d values", err, len(bare[0].Value))
 	}
 }
 

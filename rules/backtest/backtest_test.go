@@ -272,3 +272,63 @@ func BenchmarkRun(b *testing.B) {
 		b.Fatal(err)
 	}
 }
+
+// BenchmarkYearOfAnAsset tries a rule on each point on a year of one-minute values of twenty points in the embedded engine:
+//
+//	go test ./rules/backtest -run XXX -bench YearOfAnAsset -benchtime 1x
+func BenchmarkYearOfAnAsset(b *testing.B) {
+	const day, minutes, points = 24 * time.Hour, 365 * 24 * 60, 20
+	e, err := embedded.Open(embedded.Config{Dir: b.TempDir()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = e.Close() }()
+	c, err := tsdb.Open(b.Context(), tsdb.Config{URL: e.URL(), Token: e.Token(), Retention: day, Tiers: tsdb.Tiers(400*day, 5*365*day)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Setup(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	p := faultline.Position{Site: "plant", ID: "T-1", Kind: "tank", Gateway: "gw"}
+	var names []string
+	for k := range points {
+		names = append(names, fmt.Sprintf("v%d", k))
+		p.Points = append(p.Points, faultline.Point{Name: names[k], Type: faultline.TypeFloat})
+	}
+	s, err := rules.Load(nil, rules.File{Name: "year.rules.yaml", Data: []byte(`rules: [{id: low, title: Low, kind: threshold, asset_kind: tank, point: "*", limits: {low: 20}, failure_mode: empty, family: supply}]`)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	to := time.Now().UTC().Truncate(day)
+	from := to.Add(-365 * day)
+	var lines []byte
+	for i := range minutes {
+		lines = append(lines, "tank,site=plant,position=T-1,gateway=gw "...)
+		for k := range points {
+			v := 50 + float64((i+k)%7)
+			if i%100_000 > 99_000 && k < 3 {
+				v = 10
+			}
+			lines = fmt.Appendf(lines, "v%d=%v,", k, v)
+		}
+		lines = fmt.Appendf(lines[:len(lines)-1], " %d\n", from.Add(time.Duration(i)*time.Minute).UnixNano())
+		if len(lines) > 1<<20 || i == minutes-1 {
+			if err := c.WriteIn(b.Context(), tsdb.Minutes, lines); err != nil {
+				b.Fatal(err)
+			}
+			lines = lines[:0]
+		}
+	}
+	for b.Loop() {
+		heard := 0
+		r, err := Run(b.Context(), Options{Set: s, Position: p, Source: NewInflux(c, p, names, true), From: from, To: to, Progress: func(time.Time) { heard++ }})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if r.Samples != points*minutes || len(r.Alarms) != 3*5 || heard == 0 || !strings.Contains(r.Used, "values of one minute") {
+			b.Fatalf("%d samples, %d alarms, %s", r.Samples, len(r.Alarms), r.Used)
+		}
+	}
+}

@@ -85,7 +85,7 @@ func (i *Influx) Frames(ctx context.Context, from, to time.Time, show func(*faul
 
 // part reads one part, in halves where it holds more than a query may give.
 func (i *Influx) part(ctx context.Context, from, to time.Time, show func(*faultline.Frame) error) error {
-	q := tsdb.HistoryQuery{Kind: i.position.Kind, Site: i.position.Site, Position: i.position.ID, Points: i.points, From: from, To: to, MaxRows: rowsOfQuery}
+	q := tsdb.HistoryQuery{Kind: i.position.Kind, Site: i.position.Site, Position: i.position.ID, Points: i.points, From: from, To: to, MaxRows: rowsOfQuery, Bare: true}
 	if i.step > 0 {
 		q.MaxRows = max(int(to.Sub(from)/i.step)+10, 10) // History chooses a step that is no shorter than this
 	}
