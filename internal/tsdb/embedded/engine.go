@@ -83,7 +83,8 @@ type Engine struct {
 	pw   *coordinator.PointsWriter
 	qe   *query.Executor
 
-	store *tsdb.Store
+	store   *tsdb.Store
+	damaged map[uint64]error // shards that cannot be read, and why
 
 	series *seriesSync
 
@@ -174,6 +175,9 @@ func (e *Engine) openStore() error {
 	if err := store.Open(); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
+	if err := e.findDamaged(dataDir); err != nil {
+		return fmt.Errorf("look for damaged shards: %w", err)
+	}
 
 	e.pw = coordinator.NewPointsWriter()
 	e.pw.WriteTimeout = 30 * time.Second
@@ -194,7 +198,7 @@ func (e *Engine) openStore() error {
 		MetaClient:        e.meta,
 		TaskManager:       e.qe.TaskManager,
 		TSDBStore:         store,
-		ShardMapper:       &coordinator.LocalShardMapper{MetaClient: e.meta, TSDBStore: coordinator.LocalTSDBStore{Store: store}},
+		ShardMapper:       &shardMapper{coordinator.LocalShardMapper{MetaClient: e.meta, TSDBStore: coordinator.LocalTSDBStore{Store: store}}, e},
 		Monitor:           monitor.New(nil, monitor.Config{}), // never opened: SHOW STATS needs one to ask
 		PointsWriter:      e.pw,
 		MaxSelectBucketsN: 1_000_000,

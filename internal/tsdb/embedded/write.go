@@ -75,7 +75,7 @@ func (e *Engine) serveWrite(w http.ResponseWriter, r *http.Request, db, rp strin
 		fail(w, http.StatusBadRequest, "invalid", err.Error())
 	default:
 		e.cfg.Log.Warn("write failed", "error", err)
-		fail(w, http.StatusInternalServerError, "internal error", err.Error())
+		fail(w, http.StatusInternalServerError, "internal error", e.whileDamaged(err))
 	}
 }
 
