@@ -20,11 +20,14 @@ type LedgerRow struct {
 	Dead      uint64    `json:"dead"`    // lines dead-lettered by ingest
 	FirstAt   time.Time `json:"first_at"`
 	LastAt    time.Time `json:"last_at"`
-	// Gaps are the missing ranges, oldest first, at most MaxGaps.
-	Gaps []SequenceRange `json:"gaps,omitempty"`
+	// LastFrame is the time of the frame with the highest sequence of those that arrived.
+	LastFrame time.Time `json:"last_frame,omitzero"`
+	// Gaps are the missing ranges, Drops those that a declared limit dropped at the edge; oldest first, at most MaxGaps each.
+	Gaps  []Gap `json:"gaps,omitempty"`
+	Drops []Gap `json:"drops,omitempty"`
 }
 
-// MaxGaps bounds the list of missing ranges of a ledger row; the counts stay exact.
+// MaxGaps bounds the lists of missing and dropped ranges of a ledger row; the counts stay exact.
 const MaxGaps = 1000
 
 // MaxAhead is how far a frame's time may be after the moment at which the hub stored it. Beyond it the clock that
@@ -33,6 +36,18 @@ const MaxAhead = 24 * time.Hour
 
 // LateAfter is the age at storing from which a frame counts as late.
 const LateAfter = 60 * time.Second
+
+// Gap is frames that did not arrive: a range of sequences, both ends included, with its times as far as they are known.
+type Gap struct {
+	From    uint64    `json:"from"`
+	To      uint64    `json:"to"`
+	Noticed time.Time `json:"noticed,omitzero"` // when the hub stored what showed the gap, a later frame or a heartbeat
+	Before  time.Time `json:"before,omitzero"`  // time of the last frame before it
+	After   time.Time `json:"after,omitzero"`   // time of the first frame after it, once that has come
+}
+
+// Frames is how many there are.
+func (g Gap) Frames() uint64 { return g.To - g.From + 1 }
 
 // SequenceRange is a range of sequences, both ends included.
 type SequenceRange struct {

@@ -313,7 +313,7 @@ func (f *fixture) populate(t testing.TB) {
 	f.inTx(t, func(tx *store.Tx) error {
 		return errors.Join(
 			tx.PutInspection(faultline.Inspection{Site: "plant-3", Position: "P-101", Plan: "pump-2000h", Cycle: 4, Status: faultline.InspectionDue, DueAt: now.Add(-15 * 24 * time.Hour), Until: now.Add(-24 * time.Hour), Reading: 8004, Ticket: "inspection-1"}),
-			tx.PutLedger(faultline.LedgerRow{Site: "plant-3", Gateway: "gw-1", Epoch: "ABCD", First: 1, Last: 12000, Delivered: 11998, Missing: 2, Late: 4, LastAt: now, Gaps: []faultline.SequenceRange{{From: 7, To: 8}}}),
+			tx.PutLedger(faultline.LedgerRow{Site: "plant-3", Gateway: "gw-1", Epoch: "ABCD", First: 1, Last: 12000, Delivered: 11998, Missing: 2, Late: 4, LastAt: now, Gaps: []faultline.Gap{{From: 7, To: 8, Noticed: now, Before: now.Add(-2 * time.Minute), After: now.Add(-time.Minute)}}}),
 			tx.AddDeadLetter(faultline.DeadLetter{At: now, Site: "plant-3", Gateway: "gw-1", Epoch: "ABCD", Sequence: 9, Line: "pump,site=x value=", Reason: "cannot be parsed"}),
 		)
 	})

@@ -190,7 +190,12 @@ func (f *flusher) frame(ctx context.Context, m *faultline.Message) error {
 	if err != nil {
 		return err
 	}
-	o := account(&e.row, m.ID.Sequence, m.Dropped)
+	frame, bad := f.checker.check(m)
+	var at time.Time
+	if bad == nil {
+		at = frame.Time
+	}
+	o := account(&e.row, m.ID.Sequence, m.Dropped, m.StoredAt, at)
 	f.seen(e, m)
 	if o == duplicate && f.p.doubts() {
 		o = doubtful
@@ -199,7 +204,6 @@ func (f *flusher) frame(ctx context.Context, m *faultline.Message) error {
 		f.p.metrics.frames.WithLabelValues("duplicate").Inc()
 		return nil
 	}
-	frame, err := f.checker.check(m)
 	if o == doubtful {
 		e = nil // counted
 	} else {
@@ -209,8 +213,8 @@ func (f *flusher) frame(ctx context.Context, m *faultline.Message) error {
 		}
 	}
 	switch {
-	case err != nil:
-		f.dead(e, m, err)
+	case bad != nil:
+		f.dead(e, m, bad)
 		return nil
 	case frame.Time.Before(tsdb.Kept(f.p.cfg.Retention, time.Now())):
 		f.expired(e)
@@ -253,7 +257,7 @@ func (f *flusher) heartbeat(ctx context.Context, m *faultline.Message) error {
 		return err
 	}
 	if m.ID.Sequence > e.row.Last {
-		expect(&e.row, m.ID.Sequence)
+		expect(&e.row, m.ID.Sequence, m.StoredAt)
 		e.row.Gaps = forget(e.row.Gaps)
 		f.seen(e, m)
 	}

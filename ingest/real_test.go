@@ -96,7 +96,7 @@ func TestWithTheRealEngineAndSQLite(t *testing.T) {
 		t.Fatalf("%d rows (%v)", len(rows), err)
 	}
 	row := rows[0]
-	if row.Delivered != 2003 || row.Duplicate != 1 || row.Missing != 3 || row.Expired != 1 || row.Dead != 1 || fmt.Sprint(row.Gaps) != "[{2003 2004} {2007 2007}]" {
+	if row.Delivered != 2003 || row.Duplicate != 1 || row.Missing != 3 || row.Expired != 1 || row.Dead != 1 || fmt.Sprint(ranges(row.Gaps)) != "[{2003 2004} {2007 2007}]" {
 		t.Errorf("%+v", row)
 	}
 	balanced(t, &row)

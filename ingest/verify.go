@@ -20,7 +20,8 @@ type Finding struct {
 	Site, Gateway, Epoch string
 	From, To             uint64 // sequences, both included; 0 where they are not known
 	Frames               uint64
-	FromAt, ToAt         time.Time // of the frames, where they are known
+	FromAt, ToAt         time.Time // of the frames, where they are known; of frames that did not arrive, those of their neighbours
+	Noticed              time.Time // when the ledger learned of frames that did not arrive
 	What                 string
 	Lost                 bool // a difference; else only explained
 }
@@ -251,17 +252,23 @@ func (v *Verification) account() {
 		}
 		left := r.Missing
 		for _, g := range r.Gaps {
-			f.From, f.To, f.Frames, f.What = g.From, g.To, g.To-g.From+1, "never arrived at the hub, by the ledger"
-			f.FromAt, f.ToAt = r.FirstAt, r.LastAt
+			f.From, f.To, f.Frames, f.What = g.From, g.To, g.Frames(), "never arrived at the hub, by the ledger"
+			f.FromAt, f.ToAt, f.Noticed = g.Before, g.After, g.Noticed
 			left -= min(left, f.Frames)
 			v.findings = append(v.findings, f)
 		}
+		f.FromAt, f.ToAt, f.Noticed = time.Time{}, time.Time{}, time.Time{}
 		if left > 0 {
 			f.From, f.To, f.Frames, f.What = 0, 0, left, "never arrived at the hub; the ledger lists only the newest gaps"
 			v.findings = append(v.findings, f)
 		}
-		if r.Dropped > 0 {
-			v.findings = append(v.findings, Finding{Site: r.Site, Gateway: r.Gateway, Epoch: r.Epoch, Frames: r.Dropped, What: "dropped at the edge by its declared limits"})
+		left = r.Dropped
+		for _, g := range r.Drops {
+			left -= min(left, g.Frames())
+			v.findings = append(v.findings, Finding{Site: r.Site, Gateway: r.Gateway, Epoch: r.Epoch, From: g.From, To: g.To, Frames: g.Frames(), FromAt: g.Before, ToAt: g.After, Noticed: g.Noticed, What: "dropped at the edge by its declared limits"})
+		}
+		if left > 0 {
+			v.findings = append(v.findings, Finding{Site: r.Site, Gateway: r.Gateway, Epoch: r.Epoch, Frames: left, What: "dropped at the edge by its declared limits; the ledger lists only the newest ranges"})
 		}
 		if s := v.seen[k]; s != nil {
 			v.holes(&r, s)

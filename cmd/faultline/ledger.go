@@ -83,12 +83,22 @@ func showFindings(out io.Writer, findings []ingest.Finding, frames uint64, lost 
 		if f.From > 0 {
 			fmt.Fprintf(out, ", %s", span(faultline.SequenceRange{From: f.From, To: f.To}))
 		}
-		if !f.FromAt.IsZero() {
-			fmt.Fprintf(out, ", between %s and %s", f.FromAt.Format(time.RFC3339), f.ToAt.Format(time.RFC3339))
+		if !f.FromAt.IsZero() || !f.ToAt.IsZero() {
+			fmt.Fprintf(out, ", between %s and %s", orUnknown(f.FromAt), orUnknown(f.ToAt))
+		}
+		if !f.Noticed.IsZero() {
+			fmt.Fprintf(out, ", noticed %s", f.Noticed.Format(time.RFC3339))
 		}
 		fmt.Fprintln(out)
 	}
 	fmt.Fprintf(out, "%d frames of the hub's streams compared with the ledger and InfluxDB: %d differences\n", frames, lost)
+}
+
+func orUnknown(t time.Time) string {
+	if t.IsZero() {
+		return "?"
+	}
+	return t.Format(time.RFC3339)
 }
 
 func span(r faultline.SequenceRange) string {
