@@ -24,3 +24,19 @@ func TestStoreAtASocket(t *testing.T) {
 		}
 	}
 }
+
+// A hub that others reach wants TLS or a token, from a file or from the environment.
+func TestHubBeyondLoopbackTakesItsTokenFromTheEnvironment(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "faultline.yaml")
+	if err := os.WriteFile(file, []byte("hub: {listen: \"0.0.0.0:4222\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("FAULTLINE_HUB_TOKEN", "")
+	if _, err := LoadConfig(file); err == nil || !strings.Contains(err.Error(), "FAULTLINE_HUB_TOKEN") {
+		t.Errorf("without a word: %v", err)
+	}
+	t.Setenv("FAULTLINE_HUB_TOKEN", "a long secret")
+	if _, err := LoadConfig(file); err != nil {
+		t.Errorf("with the token in the environment: %v", err)
+	}
+}

@@ -90,7 +90,7 @@ func (n *node) uplinkOptions(g gateway.Config, edge *bus.Edge) (uplink.Options, 
 		Dial: func(ctx context.Context) (*bus.Conn, error) {
 			o := dial
 			var err error
-			if o.Token, err = n.cfg.secret(n.cfg.Hub.TokenFile, "FAULTLINE_HUB_TOKEN"); err != nil {
+			if o.Token, err = n.cfg.secret(n.cfg.Hub.TokenFile, hubTokenEnv); err != nil {
 				return nil, err
 			}
 			return bus.Dial(ctx, n.cfg.Hub.URL, o)

@@ -57,7 +57,7 @@ func (n *node) embeddedHub(token string) (*bus.Server, error) {
 // hubDial says how this process reaches a hub elsewhere; gateway is zero for the centre.
 func (n *node) hubDial(site, gateway string) (bus.DialOptions, error) {
 	c := n.cfg
-	token, err := c.secret(c.Hub.TokenFile, "FAULTLINE_HUB_TOKEN")
+	token, err := c.secret(c.Hub.TokenFile, hubTokenEnv)
 	o := bus.DialOptions{Name: "faultline", Token: token, Log: n.log}
 	if err != nil {
 		return o, err
@@ -88,6 +88,38 @@ func (n *node) share(ctx context.Context, fail func(error), role string) func(in
 	s, sctx := n.begin(ctx, role+" share")
 	s.run(sctx, fail, role+" share", h.Run)
 	return h.Mine
+}
+
+// checkPlaces looks for streams that end before what was dealt with of them: their disk has lost its newest blocks, or
+// holds an older copy. Gateways of this process would go on with numbers that were used before, and be taken for
+// repeating themselves; so such a stream is renewed before anybody writes into it. What gateways of sites still have
+// they forward again.
+func (n *node) checkPlaces(ctx context.Context) error {
+	places, err := n.store.Places(ctx)
+	if err != nil {
+		return err
+	}
+	for p := range n.hub.Partitions() {
+		st, err := n.hub.State(ctx, p)
+		if err != nil {
+			return err
+		}
+		last := st.Last
+		for _, s := range places {
+			if s.Partition == p && s.Place.Stream == st.Stream {
+				last = max(last, s.Place.Sequence)
+			}
+		}
+		if last == st.Last {
+			continue
+		}
+		n.log.Error("a stream of the hub has lost its end: gateways of this process begin a new epoch, those of sites forward again what they have; faultline ledger verify tells what is missing",
+			"partition", p, "stream", st.Stream, "from", st.Last+1, "to", last)
+		if err := n.hub.Renew(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // shareTTL is how long a process that died is waited for.

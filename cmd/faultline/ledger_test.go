@@ -98,7 +98,7 @@ func TestLedgerNoticesAFlippedBit(t *testing.T) {
 	if err == nil || !strings.Contains(out, "DIFFERENCE") || strings.Contains(out, " 0 differences") {
 		t.Errorf("nobody noticed: %v\n%s", err, out)
 	}
-	// The gateway writes on, with numbers that were used before: none of its frames may be dropped.
+	// The gateway writes on in a new epoch: none of its frames is taken for one that came before.
 	n, _ = start(t, cfg, roleIngest, roleRules, roleAPI)
 	count := func() int {
 		rows, err := n.influx.Query(t.Context(), `SELECT count(v) FROM pump`, nil)
@@ -121,4 +121,8 @@ func TestLedgerNoticesAFlippedBit(t *testing.T) {
 		}
 	}
 	eventually(t, "its frames are in InfluxDB", func() bool { return count() == before+10 })
+	eventually(t, "they are an epoch of their own in the ledger, without duplicates", func() bool {
+		rows, err := n.store.LedgerRows(t.Context())
+		return err == nil && len(rows) == 2 && rows[1].Epoch == p.Epoch() && rows[1].Delivered == 10 && rows[1].Duplicate == 0
+	})
 }

@@ -127,6 +127,7 @@ func startNode(ctx context.Context, cfg *Config, o nodeOptions, fail func(error)
 		{"store", n.central(), n.openStore},
 		{"time series", n.has(roleIngest) || n.has(roleAPI), n.openInflux},
 		{"seed the store", n.central(), n.seed},
+		{"places", n.central(), n.checkPlaces},
 	}
 	for _, s := range steps {
 		if !s.when {
@@ -198,7 +199,7 @@ func (n *node) openHub(ctx context.Context) error {
 		return nil
 	}
 	c := n.cfg
-	token, err := c.secret(c.Hub.TokenFile, "FAULTLINE_HUB_TOKEN")
+	token, err := c.secret(c.Hub.TokenFile, hubTokenEnv)
 	if err != nil {
 		return err
 	}

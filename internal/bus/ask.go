@@ -22,6 +22,7 @@ import (
 type answer struct {
 	Partitions int               `json:"partitions"`
 	Stream     string            `json:"stream"` // of the gateway's partition
+	Incarn     string            `json:"incarnation,omitempty"`
 	Last       faultline.FrameID `json:"last"`   // its newest frame there
 	Claim      uint64            `json:"claim"`  // sequence of its newest claim; 0: none
 	Writer     string            `json:"writer"` // of that claim
@@ -83,7 +84,7 @@ func (h *Hub) tell(ctx context.Context, site, gateway string) (a answer, err err
 	p := h.Partition(site)
 	a.Partitions = len(h.streams)
 	l := streamLook{h.conn, fmt.Sprintf("c.%d", p), hubSubjects(p, site, gateway), nil}
-	if a.Stream, err = l.name(ctx); err != nil {
+	if a.Stream, a.Incarn, err = l.name(ctx); err != nil {
 		return a, err
 	}
 	c, err := l.claim(ctx)
@@ -146,9 +147,9 @@ func (c *Conn) AskHub(ctx context.Context, site, gateway string) (*Hub, error) {
 
 // look is how a writer learns what the stream holds of its gateway.
 type look interface {
-	name(ctx context.Context) (string, error)            // of the stream; jetstream.ErrStreamNotFound
-	claim(ctx context.Context) (claimed, error)          // the newest one; zero if there is none
-	last(ctx context.Context) (faultline.FrameID, error) // the newest frame; zero if there is none
+	name(ctx context.Context) (stream, incarnation string, err error) // jetstream.ErrStreamNotFound
+	claim(ctx context.Context) (claimed, error)                       // the newest one; zero if there is none
+	last(ctx context.Context) (faultline.FrameID, error)              // the newest frame; zero if there is none
 }
 
 type claimed struct {
@@ -163,9 +164,9 @@ type askLook struct {
 	site, gateway string
 }
 
-func (l *askLook) name(ctx context.Context) (string, error) {
+func (l *askLook) name(ctx context.Context) (stream, incarnation string, err error) {
 	a, err := l.conn.ask(ctx, l.site, l.gateway)
-	return a.Stream, err
+	return a.Stream, a.Incarn, err
 }
 
 func (l *askLook) claim(ctx context.Context) (claimed, error) {
@@ -186,13 +187,14 @@ type streamLook struct {
 	stream jetstream.Stream // found by name
 }
 
-func (l *streamLook) name(ctx context.Context) (string, error) {
+func (l *streamLook) name(ctx context.Context) (stream, incarnation string, err error) {
 	s, err := l.conn.streamOf(ctx, l.anchor)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	l.stream = s
-	return s.CachedInfo().Config.Name, nil
+	cfg := s.CachedInfo().Config
+	return cfg.Name, cfg.Metadata[metaIncarnation], nil
 }
 
 func (l *streamLook) claim(ctx context.Context) (claimed, error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -158,6 +160,45 @@ func TestForwardFillsARestoredHub(t *testing.T) {
 	stop()
 	if u := e.Uplink(); u.Dropped != 0 {
 		t.Errorf("%+v", u)
+	}
+}
+
+// A hub whose stream lost its end, and with it all that it had of a gateway, gets everything again, although the stream
+// has the name that it had.
+func TestForwardFillsAHubThatLostItsEnd(t *testing.T) {
+	edge := startServer(t, ServerConfig{Dir: t.TempDir()})
+	e := openEdge(t, connectTo(t, edge), EdgeConfig{})
+	p := openPublisher(t, e.Publisher)
+	dir, older := t.TempDir(), t.TempDir()
+	s := startServer(t, ServerConfig{Dir: dir})
+	c := connectTo(t, s)
+	name := openHub(t, c, HubConfig{}).Stream(0)
+	c.Close()
+	s.Close()
+	if err := os.CopyFS(older, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, p, 1, 30)
+	s = startServer(t, ServerConfig{Dir: dir})
+	h := openHub(t, connectTo(t, s), HubConfig{})
+	stop := forward(t, e, h)
+	complete(t, consume(t, h, 0, faultline.Place{}, 30), p.Epoch(), 1, 30)
+	stop()
+	publish(t, p, 31, 40)
+	s = startServer(t, ServerConfig{Dir: older})
+	h = openHub(t, connectTo(t, s), HubConfig{})
+	if h.Stream(0) != name {
+		t.Fatalf("the older copy has the stream %s, not %s", h.Stream(0), name)
+	}
+	if err := h.Renew(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	stop = forward(t, e, h)
+	complete(t, consume(t, h, 0, faultline.Place{}, 40), p.Epoch(), 1, 40)
+	stop()
+	direct := openPublisher(t, hubPublisher(h))
+	if incarnation := h.incarn[0]; !strings.HasPrefix(direct.Epoch(), incarnation) || strings.HasSuffix(name, incarnation) {
+		t.Errorf("a publisher of the renewed stream goes on in the epoch %s of %s", direct.Epoch(), name)
 	}
 }
 

@@ -140,8 +140,8 @@ func (f *forwarder) run(ctx context.Context) error {
 const uplinkConsumer = "uplink-"
 
 // position makes the durable consumer of the edge stream stand where the hub needs it. Its name holds
-// the hub stream's: another hub stream, as after a restore, begins with what the edge still has, unless
-// it names a last frame. Where the hub has the gateway's last frame, that decides; where the hub has
+// the hub stream's and, where that was renewed, its incarnation: another hub stream, as after a restore, begins with what
+// the edge still has, unless it names a last frame. Where the hub has the gateway's last frame, that decides; where the hub has
 // trimmed everything of the gateway, the consumer's own place does.
 func (f *forwarder) position(ctx context.Context) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
@@ -151,6 +151,9 @@ func (f *forwarder) position(ctx context.Context) (jetstream.Consumer, error) {
 		return nil, err
 	}
 	durable := uplinkConsumer + f.w.stream
+	if !strings.HasSuffix(durable, f.w.incarn) {
+		durable += "-" + f.w.incarn
+	}
 	_, err = stream.Consumer(ctx, durable)
 	fresh := errors.Is(err, jetstream.ErrConsumerNotFound)
 	if err != nil && !fresh {

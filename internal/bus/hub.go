@@ -151,6 +151,25 @@ func (h *Hub) adjust(ctx context.Context, has jetstream.StreamConfig) error {
 	return nil
 }
 
+// Renew gives a partition's stream another incarnation, as after a loss of its end: numbers of frames that were there
+// would be used again, so publishers that are opened afterwards begin a new epoch, and gateways of sites forward anew what
+// the stream does not name. It is called before both are let in.
+func (h *Hub) Renew(ctx context.Context, partition int) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	s, err := h.conn.js.Stream(ctx, h.streams[partition])
+	if err != nil {
+		return fmt.Errorf("renew %s: %w", h.streams[partition], notFound(err))
+	}
+	cfg := s.CachedInfo().Config
+	cfg.Metadata[metaIncarnation] = token(8)
+	if _, err := h.conn.js.UpdateStream(ctx, cfg); err != nil {
+		return fmt.Errorf("renew %s: %w", cfg.Name, err)
+	}
+	h.incarn[partition] = cfg.Metadata[metaIncarnation]
+	return nil
+}
+
 // Conn is the connection that the hub was opened on.
 func (h *Hub) Conn() *Conn { return h.conn }
 

@@ -26,6 +26,7 @@ type writer struct {
 	changed func(state string, err error)
 
 	stream  string // its name, learned by the first claim
+	incarn  string // its incarnation, learned by the newest claim
 	claim   uint64 // sequence of our newest claim; 0 = none yet
 	batches uint64
 	state   string // the last one reported; "" = none yet
@@ -48,7 +49,7 @@ func newWriter(c *Conn, l look, s subjects, gateway string, changed func(string,
 // stream has none. The first claim takes over from whoever had it, later ones fail with
 // faultline.ErrFenced if somebody else has claimed in between.
 func (w *writer) take(ctx context.Context) (faultline.FrameID, error) {
-	stream, err := w.look.name(ctx)
+	stream, incarnation, err := w.look.name(ctx)
 	if err != nil {
 		return faultline.FrameID{}, fmt.Errorf("claim gateway %s: %w", w.gateway, err)
 	}
@@ -58,7 +59,7 @@ func (w *writer) take(ctx context.Context) (faultline.FrameID, error) {
 	if err := w.claimOnce(ctx); err != nil {
 		return faultline.FrameID{}, fmt.Errorf("claim gateway %s: %w", w.gateway, err)
 	}
-	w.stream = stream
+	w.stream, w.incarn = stream, incarnation
 	id, err := w.look.last(ctx)
 	if err != nil {
 		return id, fmt.Errorf("claim gateway %s: %w", w.gateway, err)
