@@ -72,6 +72,15 @@ func TestEventsReachTheRealEngineOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	lease, err := s.Acquire(t.Context(), "rules", 0, "test", time.Minute, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Tx(t.Context(), lease, func(tx *store.Tx) error {
+		return tx.AddForecast(faultline.Forecast{Site: "plant", Position: "P-1", Rule: "wears", Point: "vibration", At: now, P10: 100, P50: 150, P90: faultline.Never, Model: "linear", Level: 4, Limit: 7.1})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	influx := &flaky{Writer: client, before: true}
 	r := Recorder{Store: s, Influx: influx, Owner: "test", Registry: prometheus.NewRegistry(), Every: time.Hour}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,6 +114,10 @@ func TestEventsReachTheRealEngineOnce(t *testing.T) {
 	}
 	if want := fmt.Sprint("Pump hot", `97.2 °C, "hot"`, "alarm,raised,warning,plant,P-1", "plant/P-1/hot"); seen[want] != 1 {
 		t.Errorf("no %q in %v", want, seen)
+	}
+	said, err := client.Query(t.Context(), `SELECT "p10", "p50", "model" FROM "h1"."faultline_forecasts" WHERE "rule" = 'wears'`, nil)
+	if err != nil || len(said) != 1 || len(said[0].Rows) != 1 || fmt.Sprint(said[0].Rows[0][1:]) != "[100 150 linear]" {
+		t.Errorf("forecasts in InfluxDB: %+v, %v", said, err)
 	}
 	if n := testutil.ToFloat64(r.written.WithLabelValues("refused")); n != 0 {
 		t.Errorf("%v were refused", n)
