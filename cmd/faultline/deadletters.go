@@ -93,7 +93,7 @@ func dropDeadLetters(ctx context.Context, n *node, out io.Writer, letters []faul
 	for i := range letters {
 		ids[i] = letters[i].ID
 	}
-	gone, err := n.store.ForgetDeadLetters(ctx, ids...)
+	gone, err := n.asTerminal("deadletters drop").ForgetDeadLetters(ctx, ids...)
 	if err != nil {
 		return err
 	}

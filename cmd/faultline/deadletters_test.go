@@ -99,6 +99,9 @@ func TestDeadLettersFromTheCommandLine(t *testing.T) {
 	check([]string{"1 of 1 dead letters", "nonsense"}, false, "show", "-config", file)
 	check([]string{"1 dead letters dropped"}, false, "drop", "-all", "-config", file)
 	check([]string{"no dead letters"}, false, "-config", file)
+	if out, err := cli(t, "audit", "export", "-config", file); err != nil || !strings.Contains(out, "faultline deadletters drop") || !strings.Contains(out, "1 dead letters") {
+		t.Errorf("the audit does not tell who dropped letters: %v\n%s", err, out)
+	}
 }
 
 func TestControlTakesItsSecretOnly(t *testing.T) {

@@ -38,6 +38,7 @@ var commands = []command{
 	{"ledger", "show|verify -config FILE", "what became of every frame; compare streams, ledger and InfluxDB", runTask("ledger")},
 	{"deadletters", "list|show|replay|drop", "lines that InfluxDB would not take", runTask("deadletters")},
 	{"user", "list|add|change|password|disable|enable|logout", "who may log in, and with which role; the first admin is made here", userCommand},
+	{"team", "list|add|remove -config FILE", "who gets tickets together", runTask("team")},
 	{"token", "list|add|revoke -config FILE", "API tokens of users", runTask("token")},
 	{"audit", "verify|export -config FILE", "the chain of all changes by people", auditCommand},
 	{"bench", "poll|latency|rules|detect [-json]", "measure a part on this machine", benchCommand},

@@ -132,6 +132,9 @@ func (n *node) invite(ctx context.Context, s *store.Store, name string, out io.W
 		return err
 	}
 	fmt.Fprintf(out, "%s sets a password, once and until %s, at\n  %s/join?token=%s\n", name, until.Format(time.DateTime), n.consoleURL(), url.QueryEscape(token))
+	if n.api == nil {
+		fmt.Fprintf(out, "(no console runs here: where people reach it at another address, such as https://…, put that in place of %s)\n", n.consoleURL())
+	}
 	return nil
 }
 

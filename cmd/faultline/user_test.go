@@ -38,6 +38,16 @@ func TestUsersFromTheCommandLine(t *testing.T) {
 	check("boss", false, "user", "list")
 	check("last admin", true, "user", "disable", "boss")
 
+	check("put that in place of http://127.0.0.1:0", false, "user", "password", "boss", "-link")
+	check("no teams", false, "team")
+	check("which", true, "team", "add")
+	check("member nobody is no user", true, "team", "add", "pumps", "-members", "nobody")
+	check("team pumps added: boss", false, "team", "add", "pumps", "-members", "boss", "-sites", "plant-1", "-display", "Pumps")
+	check("team pumps changed: boss", false, "team", "add", "pumps", "-lead", "boss")
+	check("boss     boss  plant-1  Pumps", false, "team", "list")
+	check("no verb", true, "team", "eat", "pumps")
+	check("remove team fans", true, "team", "remove", "fans")
+	check("team pumps removed", false, "team", "remove", "pumps")
 	n, _ := start(t, cfg, roleIngest, roleRules, roleAPI) // from here on it is asked
 	out := check("/join?token=", false, "user", "add", "anna", "-role", "agent", "-sites", "plant-1,plant-2", "-display", "Anna", "-link")
 	link := strings.TrimSpace(out[strings.Index(out, "http"):])

@@ -177,6 +177,7 @@ func (s *Store) ForgetDeadLetters(ctx context.Context, ids ...int64) (n int64, e
 			}
 			n += gone
 		}
+		c.changed(fmt.Sprintf("%d dead letters", n), map[string]any{"letters": ids}, nil)
 		return c.emptyGroups(ctx)
 	})
 	return n, err

@@ -221,6 +221,24 @@ func (s *Store) PutTeam(ctx context.Context, t faultline.Team) (faultline.Team, 
 	return t, err
 }
 
+// RemoveTeam removes a team, or fails with faultline.ErrNotFound. Tickets keep its id.
+func (s *Store) RemoveTeam(ctx context.Context, id string) error {
+	return s.update(ctx, "remove team", func(c conn) error {
+		was, found, err := one[faultline.Team](ctx, c, `SELECT doc FROM team WHERE id = ?`+c.d.lockRow, id)
+		if err == nil && !found {
+			err = faultline.ErrNotFound
+		}
+		if err == nil {
+			_, err = c.exec(ctx, `DELETE FROM team WHERE id = ?`, id)
+		}
+		if err != nil {
+			return fmt.Errorf("remove team %s: %w", id, err)
+		}
+		c.changed("team "+id, was, nil)
+		return nil
+	})
+}
+
 // Teams lists all teams by id.
 func (s *Store) Teams(ctx context.Context) ([]faultline.Team, error) {
 	return all(ctx, s, "teams", func(t *faultline.Team) string { return t.ID }, `SELECT doc FROM team`)

@@ -99,6 +99,14 @@ func testTeams(t *testing.T, s *Store) {
 	must(t, err)
 	equal(t, "teams", teams, []faultline.Team{stored})
 	equal(t, "version", stored.Version, 2)
+	must(t, s.As(&Trail{Entry: faultline.AuditEntry{At: t0, By: "boss"}}).RemoveTeam(ctx, "pumps"))
+	wantErr(t, s.RemoveTeam(ctx, "pumps"), faultline.ErrNotFound, "pumps")
+	teams, err = s.Teams(ctx)
+	must(t, err)
+	equal(t, "teams left", len(teams), 0)
+	entries, _, err := s.AuditEntries(ctx, AuditFilter{})
+	must(t, err)
+	equal(t, "audited", []any{len(entries), entries[0].Object, entries[0].After, strings.Contains(entries[0].Before, "Pumps and fans")}, []any{1, "team pumps", "", true})
 }
 
 func testSessions(t *testing.T, s *Store) {
