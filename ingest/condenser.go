@@ -32,6 +32,7 @@ type Condenser struct {
 
 	metrics *condenserMetrics
 	filled  map[string]bool // sites whose older readings are marked
+	shown   time.Time       // when the tiers were last shown
 }
 
 // Hours is where marks and jobs are; *store.Store is one.
@@ -51,17 +52,20 @@ type Condense interface {
 	Condense(ctx context.Context, site string, from, to time.Time) (points int, err error)
 	// Whole tells since when readings are there to be condensed.
 	Whole(now time.Time) time.Time
+	// ShowTiers says in InfluxDB itself what each tier is for, so that dashboards can choose one.
+	ShowTiers(ctx context.Context, now time.Time) error
 	// Uncondensed tells the time of a site's readings that are older than all that its tiers have.
 	Uncondensed(ctx context.Context, site string, now time.Time) (from, to time.Time, err error)
 }
 
 const (
-	claimFor      = 5 * time.Minute // for one site
-	workFor       = 2 * time.Minute // then other sites have their turn
-	hoursAtOnce   = 24              // in one call, so that progress is kept
-	hoursOfList   = 24 * 31
-	longestAway   = 5 * time.Minute // between attempts
-	shortestRetry = 10 * time.Second
+	claimFor       = 5 * time.Minute // for one site
+	workFor        = 2 * time.Minute // then other sites have their turn
+	hoursAtOnce    = 24              // in one call, so that progress is kept
+	hoursOfList    = 24 * 31
+	longestAway    = 5 * time.Minute // between attempts
+	shortestRetry  = 10 * time.Second
+	showTiersEvery = 24 * time.Hour
 )
 
 type condenserMetrics struct {
@@ -97,6 +101,7 @@ func (c *Condenser) Run(ctx context.Context) error {
 	tick := time.NewTicker(c.Every)
 	defer tick.Stop()
 	for {
+		c.show(ctx, time.Now())
 		for c.turn(ctx) && ctx.Err() == nil {
 		}
 		select {
@@ -105,6 +110,20 @@ func (c *Condenser) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// show says each day what the tiers are for.
+func (c *Condenser) show(ctx context.Context, now time.Time) {
+	if now.Sub(c.shown) < showTiersEvery {
+		return
+	}
+	if err := c.Influx.ShowTiers(ctx, now); err != nil {
+		if ctx.Err() == nil {
+			c.Log.Debug("the tiers cannot be shown to dashboards, trying again", "error", err)
+		}
+		return
+	}
+	c.shown = now
 }
 
 // turn does one site's job; false if there is none.

@@ -46,6 +46,8 @@ func (k *kept) Condense(_ context.Context, site string, from, to time.Time) (int
 
 func (k *kept) Whole(time.Time) time.Time { return k.whole }
 
+func (k *kept) ShowTiers(context.Context, time.Time) error { return nil }
+
 func (k *kept) Uncondensed(context.Context, string, time.Time) (from, to time.Time, err error) {
 	return k.from, k.to, nil
 }

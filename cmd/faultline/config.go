@@ -128,6 +128,7 @@ type RulesConfig struct {
 // APIConfig is the console and the REST interface.
 type APIConfig struct {
 	Listen string `yaml:"listen"`
+	URL    string `yaml:"url"` // where browsers find the console, for links from elsewhere
 }
 
 // MetricsConfig is a listener for Prometheus and health checks, for processes without the role api,

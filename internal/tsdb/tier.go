@@ -1,6 +1,9 @@
 package tsdb
 
 import (
+	"context"
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -67,6 +70,42 @@ func Kept(retention time.Duration, now time.Time) time.Time {
 // Keeps tells whether the tier still has points of that time.
 func (t *Tier) Keeps(at, now time.Time) bool {
 	return t.Retention <= 0 || at.After(now.Add(-t.Retention))
+}
+
+// TierList is the measurement, in the retention policy Hours, that says what each tier is for: fields policy,
+// upto (the longest time to draw from it, ms) and since (the oldest time that it has, ms since 1970). A
+// dashboard takes the newest point that has the time which it shows; of the points that are written together the
+// finest tier's is the newest.
+const TierList = Reserved + "tiers"
+
+// The longest times to draw from the readings and from the minutes.
+const (
+	drawReadings = 2 * 24 * time.Hour
+	drawMinutes  = 45 * 24 * time.Hour
+)
+
+// ShowTiers writes the measurement TierList anew. A database without tiers has none to show.
+func (c *Client) ShowTiers(ctx context.Context, now time.Time) error {
+	if len(c.cfg.Tiers) == 0 {
+		return nil
+	}
+	var lines []byte
+	add := func(policy string, upto, keeps time.Duration, nano int64) {
+		since := int64(0)
+		if keeps > 0 {
+			since = now.Add(-keeps).UnixMilli()
+		}
+		lines = fmt.Appendf(lines, "%s policy=%q,upto=%di,since=%di %d\n", TierList, policy, upto.Milliseconds(), since, now.UnixNano()+nano)
+	}
+	for _, t := range c.cfg.Tiers {
+		if t.Name == Minutes {
+			add(t.Name, drawMinutes, t.Retention, 1)
+		} else {
+			add(t.Name, math.MaxInt64, 0, 0)
+		}
+	}
+	add(Policy, drawReadings, c.cfg.Retention, 2)
+	return c.WriteIn(ctx, Hours, lines)
 }
 
 // policyBucket names a retention policy where writes ask for a bucket.
