@@ -118,7 +118,7 @@ func (s *Server) showRule(c *call, name string, entered *RuleDraft, n console.No
 		if err != nil {
 			return nil, err
 		}
-		v.Body = r.Body
+		v.Body, v.Shown = r.Body, shown
 	}
 	if entered != nil {
 		v.Body, v.Note, v.NewestNumber = entered.Body, entered.Note, entered.Newest

@@ -144,7 +144,7 @@ func TestRulePages(t *testing.T) {
 	}
 	follow(f.form("/rules/hot/1/live", "live=0&note=go"), "/rules/hot/1")
 	follow(f.form("/rules/hot", "newest=1&body="+url.QueryEscape("rules:\n wrong test\n")), "/rules/hot/2")
-	page("/rules/hot/2", "What it changes against version 1", "1 lines new, 1 lines gone")
+	page("/rules/hot/2", "What it changes against version 1", "1 line new, 1 line gone")
 	if a := f.form("/rules/hot/2/test", "x=1"); a.code != 200 || !strings.Contains(a.body, "Failed") || !strings.Contains(a.body, "line 9: no alarm &lt;b&gt;") {
 		t.Errorf("tests that fail: %d", a.code)
 	}

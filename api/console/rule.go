@@ -24,6 +24,7 @@ type Rule struct {
 	Row          RuleListRow
 	New          bool // there is no version yet
 	Body, Note   string
+	Shown        int // the version that Body is, before it is edited
 	NewestNumber int
 	Versions     []RuleVersionRow
 	History      []RuleVersionRow
