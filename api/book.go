@@ -79,6 +79,13 @@ func (b *book) open(ctx context.Context) (contents, error) {
 	return b.content, nil
 }
 
+// forget has the next who opens it read anew.
+func (b *book) forget() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.read = time.Time{}
+}
+
 // families gives the family of every rule at a position. All rules of an installation are too many to read at once.
 func (b *book) families(ctx context.Context, k place) (map[string]string, error) {
 	b.mu.Lock()

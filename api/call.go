@@ -15,6 +15,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"github.com/faultline-iot/faultline/internal/sheet"
 	"github.com/faultline-iot/faultline/internal/store"
 )
 
@@ -45,6 +46,14 @@ const (
 	requestTime = 20 * time.Second
 	pageLimit   = 500
 )
+
+// maxBody is how many bytes its body may have; a form adds a little to its file.
+func (r *route) maxBody() int64 {
+	if r.upload {
+		return sheet.MaxBytes + maxBody
+	}
+	return maxBody
+}
 
 // readJSON reads the body strictly: JSON only, no unknown fields, nothing after it. An empty body is
 // a zero value where the type has no required fields.

@@ -94,6 +94,9 @@ func (k schemas) operation(r *route, problem any) map[string]any {
 	if r.request != nil {
 		op["requestBody"] = map[string]any{"required": true, "content": map[string]any{mediaJSON: map[string]any{"schema": k.of(reflect.TypeOf(r.request))}}}
 	}
+	if r.upload {
+		op["requestBody"] = map[string]any{"required": true, "content": map[string]any{mediaFile: map[string]any{"schema": map[string]any{"type": "string", "format": "binary"}}}}
+	}
 	ok := map[string]any{"description": "as asked"}
 	media, schema := r.media, map[string]any{"type": "string"}
 	if media == "" {

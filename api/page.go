@@ -30,7 +30,7 @@ func (s *Server) pageRoutes() []route {
 	}
 	by := func(who right, r route) route { r.role = who; return r }
 	rule := func(r route) route { r.role, r.slow, r.whole = engineer, true, true; return r }
-	return append(s.peoplePages(), []route{
+	return append(append(s.peoplePages(), s.registerPages()...), []route{
 		by(customer, get("/", s.overviewPage)),
 		by(customer, get("/assets", s.assetsPage)),
 		by(customer, get("/assets/:site/:position", s.assetPage)),

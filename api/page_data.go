@@ -135,7 +135,7 @@ func (s *Server) contractsPage(c *call) (any, error) {
 		return nil, err
 	}
 	m := s.rows(c, &b)
-	var v console.Contracts
+	v := console.Contracts{MayImport: agent.heldBy(c.who.role) && len(c.who.sites) == 0}
 	for _, k := range b.contracts {
 		row := console.ContractRow{ID: k.ID, Name: k.Name, Customer: k.Customer, Sites: console.Text("all"), Version: k.Version, From: k.From.In(s.location).Format("2 Jan 2006"), Until: k.Until.In(s.location).Format("2 Jan 2006"), Left: m.At(k.Until), MadeUp: k.MadeUp}
 		if len(k.Sites) > 0 {

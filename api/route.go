@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	faultline "github.com/faultline-iot/faultline"
@@ -25,6 +26,7 @@ type route struct {
 	params       []param
 	request      any    // a zero value of the body's type; nil for none
 	response     any    // a zero value of the answer's type
+	upload       bool   // the body is a file, up to sheet.MaxBytes, instead of JSON
 	accepts202   bool   // a durable command may still be pending
 	media        string // of the answer; "" is application/json
 	slow         bool   // streams: no time limit
@@ -76,7 +78,7 @@ func (s *Server) apiRoutes() []route {
 	by := func(who right, r route) route { r.role = who; return r }
 	media := func(r route, m string) route { r.media = m; return r }
 
-	return append(append(s.ruleRoutes(), s.peopleRoutes()...), []route{
+	return append(slices.Concat(s.ruleRoutes(), s.peopleRoutes(), s.registerRoutes()), []route{
 		own("/sites", tagAssets, "Sites", Page[faultline.Site]{}, s.listSites),
 		own("/assets", tagAssets, "Positions with the asset standing there, its state and coverage", Page[Asset]{}, s.listAssets,
 			siteParam, param{name: "kind", about: "only this asset kind"}, param{name: "state", about: "only assets in this state", values: assetStates},
@@ -174,6 +176,7 @@ const (
 	mediaJSON    = "application/json"
 	mediaProblem = "application/problem+json"
 	mediaSVG     = "image/svg+xml"
+	mediaFile    = "application/octet-stream"
 	mediaEvents  = "text/event-stream"
 	mediaHTML    = "text/html"
 )

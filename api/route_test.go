@@ -14,7 +14,7 @@ import (
 )
 
 // example fills the parameters of a path with what the fixture holds.
-var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", "/points/:point/write", "/points/speed_setpoint/write", "/writes/:id/refuse", "/writes/W-2/refuse", "/writes/:id/withdraw", "/writes/W-3/withdraw", "/writes/:id", "/writes/W-1", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1", ":user", "zoe", ":token", "tok-1")
+var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", "/points/:point/write", "/points/speed_setpoint/write", "/writes/:id/refuse", "/writes/W-2/refuse", "/writes/:id/withdraw", "/writes/W-3/withdraw", "/writes/:id", "/writes/W-1", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1", ":user", "zoe", ":token", "tok-1", ":table", "sites")
 
 // bodies are requests that the fixture can carry out.
 var bodies = map[string]string{
@@ -30,6 +30,7 @@ var bodies = map[string]string{
 	"/teams":          `{"id":"night","name":"Night shift","sites":["clinic"],"members":["zoe"],"version":0}`,
 	"/replay":         `{"ids":[1]}`,
 	"/drop":           `{"ids":[1]}`,
+	"/import/:table":  "id,name\nplant-9,Plant 9\n",
 	"/comments":       `{"text":"on our way","to_customer":true}`,
 }
 

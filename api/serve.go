@@ -58,7 +58,7 @@ func (s *Server) serve(g *gin.Context, r *route) {
 		s.metrics.answered(r, g.Writer.Status(), time.Since(began))
 	}()
 	s.secure(g.Writer.Header())
-	g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, maxBody)
+	g.Request.Body = http.MaxBytesReader(g.Writer, g.Request.Body, r.maxBody())
 	if !r.slow {
 		ctx, cancel := context.WithTimeout(g.Request.Context(), requestTime)
 		defer cancel()

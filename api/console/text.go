@@ -48,6 +48,7 @@ func Group(n int64) string {
 var words = map[string]string{
 	"UNACK": "Active, unacknowledged", "ACKED": "Active, acknowledged", "RTNUN": "Returned, unacknowledged", "NORM": "Normal",
 	"SHLVD": "Shelved", "DSUPR": "Suppressed", "OOSRV": "Out of service",
+	"customers": "Customers", "sites": "Sites", "assets": "Assets", "contracts": "Contracts", "added": "Added", "changed": "Changed",
 	"no_data": "No data", "ups": "UPS", "en": "English", "zh": "中文",
 	"fault": "Fault", "inspection": "Inspection", "manual": "Manual", "improvement": "Improvement",
 	"new": "New", "triaged": "Triaged", "scheduled": "Scheduled", "in_progress": "In progress", "waiting_customer": "Waiting for customer",

@@ -56,7 +56,7 @@ type Notice struct {
 }
 
 // views are all pages; each has a template of its name.
-var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Writes{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Evaluation{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Rules{}, Rule{}, RuleVersion{}, Backtest{}, Data{}, DeadLetters{}, Contracts{}, Reference{}, Login{}, Join{}, Me{}, Users{}, User{}, Teams{}, Tokens{}, Audit{}, Problem{}}
+var views = []View{Overview{}, Assets{}, Asset{}, Devices{}, Device{}, Writes{}, Alarms{}, Alarm{}, Figures{}, Scorecard{}, Evaluation{}, Tickets{}, Ticket{}, NewTicket{}, Inspections{}, Rules{}, Rule{}, RuleVersion{}, Backtest{}, Data{}, DeadLetters{}, Contracts{}, Register{}, Reference{}, Login{}, Join{}, Me{}, Users{}, User{}, Teams{}, Tokens{}, Audit{}, Problem{}}
 
 // Link leads somewhere.
 type Link struct{ Href, Text string }
@@ -364,7 +364,10 @@ type LedgerRow struct {
 }
 
 // Contracts is the list of contracts.
-type Contracts struct{ Rows []ContractRow }
+type Contracts struct {
+	Rows      []ContractRow
+	MayImport bool
+}
 
 // ContractRow is a contract.
 type ContractRow struct {

@@ -33,7 +33,7 @@ import (
 type task func(fs *flag.FlagSet) func(ctx context.Context, n *node, out, tell io.Writer) error
 
 // tasks by the name of their subcommand.
-var tasks = map[string]task{"deadletters": deadLettersTask, "backup": backupTask, "ledger": ledgerTask, "apply": applyTask, "user": userTask, "team": teamTask, "token": tokenTask, "audit": auditTask}
+var tasks = map[string]task{"deadletters": deadLettersTask, "backup": backupTask, "ledger": ledgerTask, "apply": applyTask, "user": userTask, "team": teamTask, "token": tokenTask, "audit": auditTask, "import": importTask}
 
 // taskOperands is the number of operands of each task.
 const taskOperands = 64

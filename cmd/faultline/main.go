@@ -25,6 +25,7 @@ var commands = []command{
 	{"run", "-config FILE [-roles LIST]", "run the roles of a configuration", run},
 	{"check", "-config FILE", "check a configuration: every mistake at once, with file and line", checkCommand},
 	{"apply", "-config FILE [-dry-run]", "make what a file says about gateways the version in force; they pull it", applyCommand},
+	{"import", "KIND FILE -config FILE [-dry-run]", "customers, sites, assets or contracts from a CSV or XLSX file, all or nothing", importCommand},
 	{"init", "[ADDRESS]", "make a configuration for a first device and show its live values", initCommand},
 	{"profiles", "[NAME]", "list the device profiles, or show one", profilesCommand},
 	{"test", "FILES…", "play tests of rules: series in short notation, and the alarms and tickets expected", testCommand},

@@ -323,15 +323,16 @@ func (n *node) seed(ctx context.Context) error {
 	return n.seedGateways(ctx)
 }
 
-// putRegistry puts what a configuration says about sites, positions and contracts into the store.
+// putRegistry puts what a configuration says about sites, positions and contracts into the store. What people have
+// imported or edited stays.
 func (n *node) putRegistry(ctx context.Context, cfg *Config) error {
 	for _, s := range cfg.sites() {
-		if err := n.store.PutSite(ctx, s); err != nil {
+		if err := n.store.SeedSite(ctx, s); err != nil {
 			return err
 		}
 	}
 	for _, p := range cfg.positions() {
-		if err := n.store.PutPosition(ctx, p); err != nil {
+		if err := n.store.SeedPosition(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -341,7 +342,7 @@ func (n *node) putRegistry(ctx context.Context, cfg *Config) error {
 		}
 	}
 	for _, k := range cfg.contracts(n.demo) {
-		if err := n.store.PutContract(ctx, k); err != nil {
+		if err := n.store.SeedContract(ctx, k); err != nil {
 			return err
 		}
 	}

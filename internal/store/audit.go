@@ -35,6 +35,10 @@ type changes struct {
 	before, after map[string]json.RawMessage
 }
 
+func newChanges() *changes {
+	return &changes{before: map[string]json.RawMessage{}, after: map[string]json.RawMessage{}}
+}
+
 // changed notes an object's documents before and after; nil is no object. Without a trail it does nothing.
 func (c conn) changed(object string, before, after any) {
 	if c.notes == nil {

@@ -18,6 +18,8 @@ var conformance = []struct {
 	run  func(*testing.T, *Store)
 }{
 	{"registry", testRegistry},
+	{"register", testRegister},
+	{"register and configuration", testRegisterSeeds},
 	{"rule instances", testRuleInstances},
 	{"round trips", testRoundTrips},
 	{"awkward text", testAwkwardText},

@@ -14,7 +14,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -111,7 +110,7 @@ func (s *Store) update(ctx context.Context, what string, fn func(conn) error) (e
 	defer func() { _ = tx.Rollback() }() // after a commit it does nothing
 	c := conn{q: tx, d: s.dialect}
 	if s.trail != nil {
-		c.notes = &changes{before: map[string]json.RawMessage{}, after: map[string]json.RawMessage{}}
+		c.notes = newChanges()
 	}
 	if err := fn(c); err != nil {
 		return err
