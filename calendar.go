@@ -119,14 +119,35 @@ func (c *Calendar) intervals(start time.Time) func(yield func(from, to time.Time
 				list = c.Week[day.Weekday()]
 			}
 			for _, v := range list {
-				from := time.Date(y, m, first+i, 0, v.From, 0, 0, c.location)
-				to := time.Date(y, m, first+i, 0, v.To, 0, 0, c.location)
+				from, to := wallTime(y, m, first+i, v.From, c.location), wallTime(y, m, first+i, v.To, c.location)
 				if !yield(from.In(start.Location()), to.In(start.Location())) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// wallTime is the moment of a local time of day. One that clocks are set over is the moment at which they are set, so
+// that no interval begins before it or reaches beyond it; of one that comes twice it is the first.
+func wallTime(y int, m time.Month, d, minute int, loc *time.Location) time.Time {
+	t := time.Date(y, m, d, 0, minute, 0, 0, loc) // which of two zones it takes, time does not say
+	_, offset := t.Zone()
+	set, next := t.ZoneBounds()
+	wanted := time.Date(y, m, d, 0, minute, 0, 0, time.UTC)
+	switch shown := t.Add(time.Duration(offset) * time.Second); {
+	case shown.After(wanted):
+		return set
+	case shown.Before(wanted):
+		return next
+	case set.IsZero():
+		return t
+	}
+	_, before := set.Add(-time.Second).Zone()
+	if first := t.Add(time.Duration(offset-before) * time.Second); first.Before(set) && before > offset {
+		return first
+	}
+	return t
 }
 
 func later(a, b time.Time) time.Time {

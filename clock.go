@@ -47,7 +47,7 @@ type Clock struct {
 	// calendar and not paused.
 	Gross time.Duration `json:"gross_ns,omitempty"`
 	Net   time.Duration `json:"net_ns,omitempty"`
-	// Before is the working time that had passed when the ticket was raised to P1: reported, so that
+	// Before is the working time at a lower priority before the ticket was raised to P1: reported, so that
 	// nobody is punished for raising.
 	Before time.Duration `json:"before_raise_ns,omitempty"`
 

@@ -42,7 +42,13 @@ func testTerms(t *testing.T) map[string]ServiceTerms {
 	local := &Calendar{ID: "local", Zone: "Europe/Berlin", Week: [7][]Interval{whole, whole, whole, whole, whole, whole, whole}}
 	shift := []Interval{{9 * 60, 18 * 60}}
 	shanghai := &Calendar{ID: "shanghai", Zone: "Asia/Shanghai", Week: [7][]Interval{nil, shift, shift, shift, shift, shift, shift}}
-	for _, c := range []*Calendar{office, local, shanghai} {
+	// Shifts whose ends are times that clocks are set over: 02:00 to 03:00 in New York on 8 March, 03:00 to 02:00 in
+	// Berlin on 25 October.
+	night := []Interval{{0, 2 * 60}, {2*60 + 30, 10 * 60}}
+	york := &Calendar{ID: "york", Zone: "America/New_York", Week: [7][]Interval{night, night, night, night, night, night, night}}
+	early := []Interval{{0, 2*60 + 30}, {3 * 60, 6 * 60}}
+	berlin := &Calendar{ID: "berlin", Zone: "Europe/Berlin", Week: [7][]Interval{early, early, early, early, early, early, early}}
+	for _, c := range []*Calendar{office, local, shanghai, york, berlin} {
 		if problems := c.Open(time.LoadLocation); problems != nil {
 			t.Fatal(problems)
 		}
@@ -54,6 +60,8 @@ func testTerms(t *testing.T) map[string]ServiceTerms {
 		"office":   {Targets: DefaultTargets, Calendar: office},
 		"local":    {Targets: DefaultTargets, Calendar: local},
 		"shanghai": {Targets: DefaultTargets, Calendar: shanghai},
+		"york":     {Targets: DefaultTargets, Calendar: york},
+		"berlin":   {Targets: DefaultTargets, Calendar: berlin},
 	}
 }
 
@@ -71,7 +79,7 @@ func TestClocks(t *testing.T) {
 		events                          string // "time kind; …"
 		now                             string
 		response, answer                string // "due state"; "" is not looked at
-		more                            string // "promise due state", "update due state", "broken n", "late n", "before 6h", "earlier response answer": joined by ";"
+		more                            string // "promise due state", "update due state", "broken n", "late n", "before 6h", "net 2h", "rgross 2h" of the response, "earlier response answer": joined by ";"
 	}{
 		// The plan's figures, round the clock.
 		{"P1 fresh", "std", "P1", "2 09:00", "", "2 09:01", "2 10:00 running", "4 10:00 running", ""},
@@ -118,8 +126,8 @@ func TestClocks(t *testing.T) {
 		{"lowered before the answer", "std", "P2", "2 09:00", "2 09:30 priority:P1>P2", "2 09:40", "3 09:00 running", "5 09:00 running", ""},
 		{"lowered when it was overdue", "std", "P2", "2 09:00", "2 11:00 priority:P1>P2", "2 11:10", "3 09:00 running", "", ""},
 		{"P3 to P2", "std", "P2", "2 09:00", "2 11:00 priority:P3>P2", "2 11:10", "3 09:00 running", "5 09:00 running", ""},
-		{"raised, lowered, raised", "std", "P1", "2 09:00", "2 10:00 priority:P2>P1; 2 10:30 priority:P1>P2; 2 12:00 priority:P2>P1", "2 12:10", "2 13:00 running", "", "before 3h0m0s"},
-		{"lowered and raised", "std", "P1", "2 09:00", "2 09:30 priority:P1>P2; 2 09:40 priority:P2>P1", "2 09:45", "2 10:40 running", "", ""},
+		{"raised, lowered, raised", "std", "P1", "2 09:00", "2 10:00 priority:P2>P1; 2 10:30 priority:P1>P2; 2 12:00 priority:P2>P1", "2 12:10", "2 13:00 running", "", "before 2h30m0s"},
+		{"lowered and raised", "std", "P1", "2 09:00", "2 09:30 priority:P1>P2; 2 09:40 priority:P2>P1", "2 09:45", "2 10:40 running", "", "before 10m0s"},
 		{"raised while the customer is waited for", "gold", "P1", "2 09:00", "2 10:00 response; 2 11:00 " + wait + "; 2 12:00 priority:P2>P1; 2 15:00 " + back, "2 16:00", "3 09:00 met", "2 19:00 running", ""},
 		{"lowered keeps the pause", "gold", "P3", "2 09:00", "2 09:30 response; 2 10:00 " + wait + "; 2 13:00 " + back + "; 2 14:00 priority:P1>P3", "2 15:00", "2 10:00 met", "4 12:30 running", ""},
 
@@ -150,7 +158,35 @@ func TestClocks(t *testing.T) {
 		{"Shanghai: Saturday evening to Monday", "shanghai", "P1", "7 17:30", "", "8 12:00", "9 09:30 running", "", ""},
 		{"the contract was pinned again: same events, other terms", "shanghai", "P1", "7 16:00", "7 16:30 response", "7 16:40", "7 17:00 met", "14 10:30 running", ""},
 
+		// New York, 8 March: 02:00 EST is 03:00 EDT, so the shift of 02:30 begins at 03:00. 1 November: 02:00 EDT is 01:00 EST.
+		{"New York spring: the shift begins where the clocks jump", "york", "P1", "8 01:30", "", "8 01:40", "8 03:30 running", "", ""},
+		{"New York: the same on a day like others, half an hour's break", "york", "P1", "9 01:30", "", "9 01:40", "9 03:00 running", "", ""},
+		{"New York spring: 2 h and 7 h of work are all of the day", "york", "P2", "8 00:00", "8 12:00 response", "8 12:00", "10 06:00 met", "", "rnet 9h0m0s; rgross 11h0m0s"},
+		{"New York autumn: due before the hour comes again", "york", "P1", "11-1 00:15", "", "11-1 00:20", "11-1 01:15 running", "", ""},
+		{"New York autumn: the hour that comes again is worked", "york", "P2", "11-1 00:30", "11-1 03:00 response", "11-1 03:10", "", "", "rnet 3h0m0s; rgross 3h30m0s"},
+		{"Berlin spring: a shift that would end at 02:30 ends where the clocks jump", "berlin", "P1", "29 01:30", "", "29 01:40", "29 03:30 running", "", ""},
+		{"Berlin autumn: a shift until 02:30 ends the first time", "berlin", "P1", "10-25 01:45", "", "10-25 01:50", "10-25 03:15 running", "", ""},
+
+		// More in mid-ticket.
+		{"over P2 to P1", "std", "P1", "2 09:00", "2 11:00 priority:P3>P2; 2 13:00 priority:P2>P1", "2 13:10", "2 14:00 running", "", "before 4h0m0s"},
+		{"lowered after the answer: that stays met", "std", "P2", "2 09:00", "2 09:50 response; 2 11:00 priority:P1>P2", "2 12:00", "2 10:00 met", "4 09:50 running", ""},
+		{"raised on a holiday: the hour is Monday's first", "office", "P1", "5 16:00", "6 10:00 priority:P2>P1", "6 11:00", "9 09:00 running", "", "before 1h0m0s"},
+		{"three quarters of 24 working hours, a minute before", "office", "P2", "2 09:00", "", "4 10:59", "5 09:00 running", "", ""},
+		{"three quarters of 24 working hours: 7 + 8 + 3", "office", "P2", "2 09:00", "", "4 11:00", "5 09:00 warning", "", ""},
+		{"three quarters with a day's pause, a minute before", "std", "P2", "2 09:00", "2 12:00 response; 2 18:00 " + wait + "; 3 18:00 " + back, "4 23:59", "", "5 12:00 running", ""},
+		{"three quarters with a day's pause: 6 h and 30 h", "std", "P2", "2 09:00", "2 12:00 response; 2 18:00 " + wait + "; 3 18:00 " + back, "5 00:00", "", "5 12:00 warning", ""},
+		{"net leaves the pause out: 6 h and 6 h of 36", "std", "P2", "2 09:00", "2 12:00 response; 2 18:00 " + wait + "; 3 18:00 " + back + "; 4 00:00 solution_sent", "5 00:00", "", "5 12:00 met", "net 12h0m0s; gross 36h0m0s"},
+		{"net of the office: Monday 6, Tuesday 8, Wednesday 1", "office", "P2", "2 09:00", "2 10:00 response; 4 09:00 solution_sent", "5 00:00", "5 09:00 met", "11 10:00 met", "net 15h0m0s; gross 47h0m0s"},
+
+		// Waiting for parts, with an expected time and its changes.
+		{"parts: a new time in time, 6 h before and 42 h after", "gold", "P2", "2 09:00", "2 12:00 response; 2 18:00 promise:5 12:00; 2 18:00 " + parts + "; 4 09:00 promise:9 12:00; 9 10:00 " + arrived, "9 11:00", "", "11 04:00 running", "promise 9 12:00 warning; broken 0"},
+		{"parts: the time passes, then a new one", "std", "P2", "2 09:00", "2 12:00 response; 2 18:00 promise:4 18:00; 2 18:00 " + parts + "; 5 10:00 promise:9 12:00", "6 00:00", "", "4 12:00 overdue", "promise 9 12:00 running; broken 1"},
+		{"an earlier time counts as soon as it is told", "std", "P2", "2 09:00", "2 12:00 promise:9 12:00; 3 12:00 promise:5 12:00", "5 13:00", "", "", "promise 5 12:00 overdue; broken 1"},
+		{"from parts to the customer", "gold", "P2", "2 09:00", "2 12:00 response; 2 18:00 " + parts + "; 3 06:00 " + arrived + "; 3 06:00 " + wait + "; 3 12:00 " + back, "3 13:00", "", "5 06:00 running", ""},
+
 		// Reopened: a new cycle, the old one stays.
+		{"reopened: a pause of the second cycle", "std", "P2", "2 09:00", "2 10:00 response; 3 10:00 solution_sent; 3 10:00 " + solved + "; 4 12:00 " + reopen + "; 4 14:00 response; 4 16:00 " + wait + "; 4 20:00 " + back, "5 00:00", "5 12:00 met", "6 18:00 running", "earlier 3 09:00 met 4 10:00 met"},
+		{"reopened: a pause of the first cycle is not of the second", "std", "P2", "2 09:00", "2 10:00 response; 2 11:00 " + wait + "; 3 11:00 " + back + "; 3 12:00 solution_sent; 3 12:00 " + solved + "; 4 12:00 " + reopen, "4 13:00", "5 12:00 running", "7 12:00 running", "earlier 3 09:00 met 5 10:00 met"},
 		{"reopened", "std", "P2", "2 09:00", "2 10:00 response; 3 10:00 solution_sent; 3 10:00 " + solved + "; 4 12:00 " + reopen, "4 13:00", "5 12:00 running", "7 12:00 running", "earlier 3 09:00 met 4 10:00 met"},
 		{"reopened and answered", "std", "P2", "2 09:00", "2 10:00 response; 3 10:00 solution_sent; 3 10:00 " + solved + "; 4 12:00 " + reopen + "; 4 14:00 response", "4 15:00", "5 12:00 met", "6 14:00 running", "earlier 3 09:00 met 4 10:00 met"},
 		{"reopened: what was missed stays missed", "std", "P2", "2 09:00", "3 10:00 response; 3 11:00 " + solved + "; 4 12:00 " + reopen, "4 13:00", "5 12:00 running", "", "earlier 3 09:00 missed 5 09:00 running"},
@@ -238,6 +274,14 @@ func TestClocks(t *testing.T) {
 					same(what, want, fmt.Sprint(broken))
 				case "late":
 					same(what, want, fmt.Sprint(got.LateUpdates))
+				case "net":
+					same(what, want, got.Answer.Net.String())
+				case "gross":
+					same(what, want, got.Answer.Gross.String())
+				case "rnet":
+					same(what, want, got.Response.Net.String())
+				case "rgross":
+					same(what, want, got.Response.Gross.String())
 				case "before":
 					same(what, want, got.Response.Before.String())
 				case "earlier":

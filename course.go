@@ -127,6 +127,7 @@ func (c *course) cycle(start, end time.Time) Cycle {
 		due = cal.Add(start, g.ResponseP1)
 	}
 	before, since := time.Duration(0), time.Time{} // of the response clock of a raised ticket
+	ease, eased := time.Duration(0), start         // working time at lower priorities so far, and since when it is at one
 	for _, r := range c.raises {
 		if r.at.After(at) {
 			break
@@ -143,11 +144,12 @@ func (c *course) cycle(start, end time.Time) Cycle {
 		case was != P1 && priority == P1:
 			raised = r.at
 			if unanswered {
-				before, since = cal.Between(start, r.at), r.at
+				ease += cal.Between(eased, r.at)
+				before, since = ease, r.at
 				due = earlier(due, cal.Add(r.at, g.ResponseP1))
 			}
 		case was == P1 && priority != P1:
-			raised = time.Time{}
+			raised, eased = time.Time{}, r.at
 			if unanswered {
 				before, since, due = 0, time.Time{}, ordinary
 			}

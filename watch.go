@@ -12,6 +12,8 @@ const (
 	// EscalateP1 and EscalateOther are how long an overdue clock waits for somebody before it is told again.
 	EscalateP1    = 15 * time.Minute
 	EscalateOther = 4 * time.Hour
+	// EscalateOften is how many times it is told so; after that, each day.
+	EscalateOften = 10
 )
 
 // Levels of a warning.
@@ -114,7 +116,10 @@ func (t *Ticket) escalation(clock string, since, now time.Time) (TicketEvent, bo
 	if t.Priority == P1 {
 		every = EscalateP1
 	}
-	if last.IsZero() || now.Before(last.Add(every)) || level > 10 {
+	if level > EscalateOften {
+		every = 24 * time.Hour
+	}
+	if last.IsZero() || now.Before(last.Add(every)) {
 		return TicketEvent{}, false
 	}
 	return TicketEvent{At: now, By: DeskName, Kind: EventEscalated, From: clock, To: fmt.Sprint(level), Text: fmt.Sprintf("the %s clock is overdue and nobody has acknowledged it", clock)}, true

@@ -46,6 +46,14 @@ func TestWatch(t *testing.T) {
 		t.Errorf("updates:\n got %s\nwant %s", got, want)
 	}
 
+	forgotten := Ticket{Kind: TicketFault, Priority: P1, Status: StatusNew, ReceivedAt: t0}
+	if got := look(&forgotten, 0, 27*60*min+30*min); !strings.HasSuffix(got, "3h31m0s escalated response 10") { // 1 h 1 min and ten quarters of an hour
+		t.Errorf("ten times, then once a day: %s", got)
+	}
+	if got, want := look(&forgotten, 27*60*min+31*min, 51*60*min), "27h31m0s escalated response 11; 37h0m0s warning answer 75; 49h1m0s warning answer 100; 49h16m0s escalated answer 1; 49h31m0s escalated answer 2"; !strings.HasPrefix(got, want) {
+		t.Errorf("for as long as nobody sees to it:\n got %s\nwant %s …", got, want)
+	}
+
 	ordinary := Ticket{Kind: TicketManual, Priority: P3, Status: StatusNew, ReceivedAt: t0}
 	if got, want := look(&ordinary, 0, 29*60*min), "18h0m0s warning response 75; 24h1m0s warning response 100; 28h1m0s escalated response 1"; got != want {
 		t.Errorf("P3:\n got %s\nwant %s", got, want)

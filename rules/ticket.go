@@ -108,7 +108,7 @@ func (d *desk) join(e *effect, a *faultline.Alarm, t *faultline.Ticket, key stri
 
 func (d *desk) reopen(e *effect, a *faultline.Alarm, t *faultline.Ticket, urgency int) error {
 	d.again(a, t)
-	t.Status, t.ResolvedAt = faultline.StatusInProgress, time.Time{}
+	t.Status, t.ResolvedAt, t.Resolution = faultline.StatusInProgress, time.Time{}, faultline.Resolution{} // through the gate again; the history keeps what was said
 	rose := d.raisePriority(e, t, urgency)
 	d.out.counts["reopened"]++
 	if err := d.history(t, faultline.EventMoved, string(faultline.StatusResolved), string(faultline.StatusInProgress),
