@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -53,6 +54,8 @@ type Options struct {
 	Log      *slog.Logger         // nil logs nothing
 	Registry *prometheus.Registry // gets the room's metrics; all of it is served at /metrics. nil makes one
 
+	Grafana string // URL of a Grafana with the dashboards of package grafana, to link to; "": none
+
 	Owner    string // of this process among several: random if left out
 	Version  string
 	Demo     bool           // show what to try next
@@ -66,6 +69,7 @@ type Server struct {
 	commands Commands
 	live     Live
 	workshop Workshop
+	grafana  string // without a slash at its end
 	replay   func(context.Context, []faultline.DeadLetter) ([]int64, map[int64]string, error)
 	orders   Orders
 	checks   map[string]func(context.Context) error
@@ -125,7 +129,7 @@ func New(o Options) (*Server, error) {
 		o.Location = time.Local
 	}
 	s := &Server{
-		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, orders: o.Orders, replay: o.Replay, workshop: o.Workshop, backtests: newBacktests(), log: o.Log.With("component", "api"),
+		unscoped: o.Store, series: o.Series, commands: o.Commands, live: o.Live, orders: o.Orders, replay: o.Replay, workshop: o.Workshop, grafana: strings.TrimSuffix(o.Grafana, "/"), backtests: newBacktests(), log: o.Log.With("component", "api"),
 		owner: o.Owner, version: o.Version, demo: o.Demo, location: o.Location, now: time.Now, tls: o.TLS != nil, hosts: o.Hosts,
 		origin: http.NewCrossOriginProtection(), logins: newLogins(), throttle: newThrottle(), hashing: make(hashing, hashesAtOnce), decoy: sync.OnceValue(func() string { return secret.Hash(secret.New()) }), latest: newLatest(), audience: &audience{readers: map[*reader]bool{}},
 		scrape: promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{}),

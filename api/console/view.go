@@ -196,6 +196,7 @@ type Asset struct {
 	Status                   NE107
 	Reading                  []Fact // how its gateway does with reading it
 	DeviceHref               string
+	Dashboard                string      // in Grafana; "": none
 	Setpoints                []WriteForm // points that may be written
 	MayWrite                 bool
 	Writes                   []WriteRow // what was written lately
@@ -290,6 +291,7 @@ type Stage struct {
 // Ticket is the page of one ticket.
 type Ticket struct {
 	Row          TicketRow
+	Dashboard    string // in Grafana, at its time; "": none
 	Action       string // base address of its forms
 	Version      int
 	Why, Text    string

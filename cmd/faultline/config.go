@@ -33,6 +33,8 @@ type Config struct {
 	Store StoreConfig `yaml:"store"`
 	// Influx is the time-series database.
 	Influx InfluxConfig `yaml:"influx"`
+
+	Grafana GrafanaConfig `yaml:"grafana"`
 	// Gateways read the equipment, one per edge node.
 	Gateways []gateway.Config `yaml:"gateways"`
 	// Profiles are files of device profiles beside the shipped ones.
@@ -129,6 +131,11 @@ type RulesConfig struct {
 type APIConfig struct {
 	Listen string `yaml:"listen"`
 	URL    string `yaml:"url"` // where browsers find the console, for links from elsewhere
+}
+
+// GrafanaConfig is a Grafana with the dashboards of faultline dashboards, which pages link to.
+type GrafanaConfig struct {
+	URL string `yaml:"url"`
 }
 
 // MetricsConfig is a listener for Prometheus and health checks, for processes without the role api,

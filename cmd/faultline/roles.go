@@ -139,7 +139,7 @@ func (n *node) startAPI(ctx context.Context, fail func(error)) error {
 		Listen: n.cfg.API.Listen, Store: n.store, Series: n.influx, Commands: n.hub, Live: n.conn, Orders: n.conn,
 		Workshop: &workshop{n.cfg.rules, n.cfg.profiles, n.store, n.influx},
 		Checks:   n.checks, Replay: n.replayed, Terms: n.cfg.warranty(), Statutory: n.cfg.Warranty.Statutory, Owner: n.owner(),
-		Log: n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo,
+		Log: n.log, Registry: n.registry, Version: buildVersion(), Demo: n.demo, Grafana: n.cfg.Grafana.URL,
 	})
 	if err != nil {
 		return err

@@ -139,6 +139,8 @@ func (c *Config) validateParts(p *document.Problems) {
 		link("hub.url", u, "nats", "tls", "ws", "wss")
 	}
 	link("influx.url", c.Influx.URL, "http", "https")
+	link("api.url", c.API.URL, "http", "https")
+	link("grafana.url", c.Grafana.URL, "http", "https")
 	link("store.url", c.Store.URL, "postgres", "postgresql", "sqlite")
 	if c.Hub.URL != "" && c.Hub.Listen != "" {
 		p.Add("hub.listen", "is for the embedded hub, but hub.url names another one: remove one of them")
