@@ -31,6 +31,9 @@ type Recorder struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer // may be nil
 	Every    time.Duration         // between looks for news; 2 s by default
+	// Target, if set, names the InfluxDB: its recorder has a lease and places of its own.
+	Target string
+	Takes  func(site string) bool // whose events go to it; nil: all
 
 	written *prometheus.CounterVec // outcome
 }
@@ -64,7 +67,11 @@ func (r *Recorder) Run(ctx context.Context) error {
 		Name: "faultline_events_total", Help: "Events of alarms and tickets dealt with: written to InfluxDB, expired or refused.",
 	}, []string{"outcome"})
 	if r.Registry != nil {
-		if err := r.Registry.Register(r.written); err != nil {
+		err := r.Registry.Register(r.written)
+		if other, is := errors.AsType[prometheus.AlreadyRegisteredError](err); is { // the recorder of another target
+			r.written, err = other.ExistingCollector.(*prometheus.CounterVec), nil
+		}
+		if err != nil {
 			return fmt.Errorf("events: register metrics: %w", err)
 		}
 	}
@@ -93,9 +100,17 @@ func (r *Recorder) Run(ctx context.Context) error {
 	}
 }
 
+// role names the lease and the places.
+func (r *Recorder) role() string {
+	if r.Target == "" {
+		return EventRole
+	}
+	return EventRole + "-" + r.Target
+}
+
 // turn writes all that is new.
 func (r *Recorder) turn(ctx context.Context) error {
-	lease, err := r.Store.Acquire(ctx, EventRole, 0, r.Owner, eventLease, time.Now())
+	lease, err := r.Store.Acquire(ctx, r.role(), 0, r.Owner, eventLease, time.Now())
 	if err != nil {
 		return err
 	}
@@ -119,7 +134,7 @@ func (r *Recorder) some(ctx context.Context, lease store.Lease, n int) (more boo
 	h := &histories[n]
 	var place faultline.Place
 	if err := r.Store.Tx(ctx, lease, func(tx *store.Tx) (err error) {
-		place, err = tx.Place(EventRole, h.part)
+		place, err = tx.Place(r.role(), h.part)
 		return err
 	}); err != nil {
 		return false, err
@@ -130,6 +145,9 @@ func (r *Recorder) some(ctx context.Context, lease store.Lease, n int) (more boo
 	}
 	var lines [][]byte
 	for i := range news {
+		if r.Takes != nil && !r.Takes(news[i].Site()) {
+			continue
+		}
 		if f := &news[i].Forecast; f.Rule != "" {
 			lines = append(lines, tsdb.AppendForecast(nil, f))
 		} else if e, is := eventOf(&news[i]); is {
@@ -140,7 +158,7 @@ func (r *Recorder) some(ctx context.Context, lease store.Lease, n int) (more boo
 		return false, err
 	}
 	place = faultline.Place{Stream: h.name, Sequence: uint64(news[len(news)-1].ID)}
-	err = r.Store.Tx(ctx, lease, func(tx *store.Tx) error { return tx.SavePlace(EventRole, h.part, place) })
+	err = r.Store.Tx(ctx, lease, func(tx *store.Tx) error { return tx.SavePlace(r.role(), h.part, place) })
 	return len(news) == eventsAtOnce, err
 }
 

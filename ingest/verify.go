@@ -31,7 +31,7 @@ type Finding struct {
 type Verification struct {
 	Hub    *bus.Hub
 	Store  *store.Store
-	Influx *tsdb.Client
+	Influx *tsdb.Router
 	Tell   func(format string, args ...any) // progress
 
 	rows     map[epochKey]faultline.LedgerRow

@@ -97,6 +97,18 @@ type InfluxConfig struct {
 	Minutes   time.Duration `yaml:"retention_minutes"` // of one-minute values; 0 keeps for ever
 	Hours     time.Duration `yaml:"retention_hours"`   // of one-hour values and events; 0 keeps for ever
 	Listen    string        `yaml:"listen"`            // of the embedded engine, for Grafana
+	// Targets are other databases, for the data of some sites; those of all others go to the one above.
+	Targets []InfluxTarget `yaml:"targets"`
+}
+
+// InfluxTarget is a database for the data of some sites. What it keeps is kept for as long as in the main one.
+type InfluxTarget struct {
+	Name      string   `yaml:"name"`  // for good: the place of its events goes by it
+	Sites     []string `yaml:"sites"` // whose data are written and asked there
+	URL       string   `yaml:"url"`
+	Database  string   `yaml:"database"` // the main one's name unless given
+	TokenFile string   `yaml:"token_file"`
+	Org       string   `yaml:"org"`
 }
 
 // AssetConfig is what stands at a position.

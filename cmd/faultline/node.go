@@ -45,11 +45,12 @@ type node struct {
 	gateways []string // which of the configured gateways run here
 	demo     bool
 
+	targets []influxTarget
 	servers []stream  // embedded streams, to be watched
 	conn    *bus.Conn // to the hub
 	hub     *bus.Hub
 	store   *store.Store
-	influx  *tsdb.Client
+	influx  *tsdb.Router
 	engine  *embedded.Engine
 	api     *api.Server
 	metrics string                                 // address of a process without the API; empty: none
@@ -303,12 +304,76 @@ func (n *node) openInflux(ctx context.Context) error {
 		n.onClose(n.engine.Close)
 		target.URL, target.Token = n.engine.URL(), n.engine.Token()
 	}
-	if n.influx, err = tsdb.Open(ctx, target); err != nil {
+	main, err := tsdb.Open(ctx, target)
+	if err != nil {
 		return err
 	}
-	n.onClose(func() error { n.influx.Close(); return nil })
-	return n.influx.Setup(ctx)
+	n.onClose(func() error { main.Close(); return nil })
+	sites := map[string]*tsdb.Client{}
+	n.influx = tsdb.NewRouter(main, sites)
+	for _, t := range c.Influx.Targets {
+		other, err := n.openTarget(ctx, target, t)
+		if err != nil {
+			return fmt.Errorf("target %s: %w", t.Name, err)
+		}
+		for _, site := range t.Sites {
+			sites[site] = other
+		}
+		n.targets = append(n.targets, influxTarget{t, other})
+	}
+	return main.Setup(ctx)
 }
+
+// influxTarget is a database for the data of some sites, with its client.
+type influxTarget struct {
+	InfluxTarget
+	client *tsdb.Client
+}
+
+// openTarget makes the client of a target, which is as the main one but for where it is.
+func (n *node) openTarget(ctx context.Context, like tsdb.Config, t InfluxTarget) (c *tsdb.Client, err error) {
+	like.URL, like.Org, like.Token = t.URL, t.Org, ""
+	if t.Database != "" {
+		like.Database = t.Database
+	}
+	if t.TokenFile != "" {
+		if like.Token, err = n.cfg.secret(t.TokenFile, ""); err != nil {
+			return nil, err
+		}
+	}
+	like.Log, like.Registry = n.log.With("target", t.Name), nil
+	if c, err = tsdb.Open(ctx, like); err != nil {
+		return nil, err
+	}
+	n.onClose(func() error { c.Close(); return nil })
+	return c, nil
+}
+
+// setupTargets makes the databases of the targets, as soon as each answers: one that is away holds nobody up.
+func (n *node) setupTargets(ctx context.Context, fail func(error)) {
+	s, sctx := n.begin(ctx, "targets")
+	for _, t := range n.targets {
+		s.run(sctx, fail, "target "+t.Name, func(ctx context.Context) error {
+			for said := false; ; said = true {
+				err := t.client.Setup(ctx)
+				if err == nil {
+					return nil
+				}
+				if !said {
+					n.log.Warn("an InfluxDB is away: what goes there waits in the hub", "target", t.Name, "sites", t.Sites, "error", err)
+				}
+				select {
+				case <-ctx.Done():
+					return nil
+				case <-time.After(targetRetry):
+				}
+			}
+		})
+	}
+}
+
+// targetRetry is between attempts to reach a target that is away.
+const targetRetry = 10 * time.Second
 
 // seed puts what the configuration says about sites, positions and contracts into the store.
 func (n *node) seed(ctx context.Context) error {

@@ -112,7 +112,16 @@ func (n *node) startIngest(ctx context.Context, fail func(error)) error {
 	s.run(sctx, fail, "trimmer", trim.Run)
 	tiers := ingest.Condenser{Store: n.store, Influx: n.influx, Owner: n.owner(), Log: n.log, Registry: n.registry}
 	s.run(sctx, fail, "tiers", tiers.Run)
-	events := ingest.Recorder{Store: n.store, Influx: n.influx, Owner: n.owner(), Log: n.log, Registry: n.registry}
+	n.setupTargets(ctx, fail)
+	elsewhere := map[string]bool{}
+	for _, t := range n.targets { // a recorder of its own: a target that is away holds up its own events only
+		for _, site := range t.Sites {
+			elsewhere[site] = true
+		}
+		events := ingest.Recorder{Store: n.store, Influx: t.client, Target: t.Name, Takes: func(site string) bool { return slices.Contains(t.Sites, site) }, Owner: n.owner(), Log: n.log, Registry: n.registry}
+		s.run(sctx, fail, "events of "+t.Name, events.Run)
+	}
+	events := ingest.Recorder{Store: n.store, Influx: n.influx, Takes: func(site string) bool { return !elsewhere[site] }, Owner: n.owner(), Log: n.log, Registry: n.registry}
 	s.run(sctx, fail, "events", events.Run)
 	sweep := ingest.Sweeper{Store: n.store, Log: n.log, Registry: n.registry}
 	s.run(sctx, fail, "dead letters", sweep.Run)

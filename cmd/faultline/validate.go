@@ -148,6 +148,29 @@ func (c *Config) validateParts(p *document.Problems) {
 	if c.Influx.URL != "" && c.Influx.Listen != "" {
 		p.Add("influx.listen", "is for the embedded engine, but influx.url names another one: remove one of them")
 	}
+	targeted, named := map[string]string{}, map[string]bool{}
+	for i, t := range c.Influx.Targets {
+		at := fmt.Sprintf("influx.targets[%d]", i)
+		if err := faultline.CheckName("target", t.Name); err != nil {
+			p.Add(at+".name", "%v", err)
+		} else if named[t.Name] {
+			p.Add(at+".name", "%q is the name of another target too", t.Name)
+		}
+		named[t.Name] = true
+		if t.URL == "" {
+			p.Add(at+".url", "is missing: a target is an InfluxDB of its own")
+		}
+		link(at+".url", t.URL, "http", "https")
+		if len(t.Sites) == 0 {
+			p.Add(at+".sites", "is empty: list the sites whose data go there")
+		}
+		for _, site := range t.Sites {
+			if other, is := targeted[site]; is {
+				p.Add(at+".sites", "the data of %q go to %q already", site, other)
+			}
+			targeted[site] = t.Name
+		}
+	}
 	if c.Influx.Database == "" {
 		p.Add("influx.database", "is empty")
 	}

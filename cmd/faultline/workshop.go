@@ -25,7 +25,7 @@ type workshop struct {
 	base     *rules.Set // its plans, and its rules where the store has none
 	profiles *profile.Set
 	store    *store.Store
-	series   *tsdb.Client
+	series   *tsdb.Router
 }
 
 func (w *workshop) Check(name, body string) (api.RuleSummary, error) {

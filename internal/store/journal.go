@@ -19,6 +19,17 @@ type JournalEvent struct {
 	Forecast    faultline.Forecast // of one without an event
 }
 
+// Site is where it happened.
+func (j *JournalEvent) Site() string {
+	switch {
+	case j.Forecast.Rule != "":
+		return j.Forecast.Site
+	case j.AlarmEvent.Transition != "":
+		return j.Alarm.Site
+	}
+	return j.Ticket.Site
+}
+
 // AlarmJournal lists the transitions of all alarms after an id, in the order of their ids, at most limit.
 // No transition with a smaller id than one that was listed appears later: see settled.
 func (s *Store) AlarmJournal(ctx context.Context, after int64, limit int) ([]JournalEvent, error) {
