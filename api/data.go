@@ -2,7 +2,10 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -61,6 +64,40 @@ func (s *Server) gateways(c *call) ([]Gateway, error) {
 		out[i] = Gateway{rows[i], now.Sub(rows[i].LastSeen) > staleAfter}
 	}
 	return out, nil
+}
+
+// gatewayVersions gives the versions of a gateway's configuration, if its site is in the caller's scope.
+func (s *Server) gatewayVersions(c *call) ([]faultline.Revision, error) {
+	id := c.Param("gateway")
+	gateways, err := c.store.Gateways(c.Request.Context())
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(gateways, func(g faultline.Gateway) bool { return g.ID == id }) {
+		return nil, fmt.Errorf("%w: gateway %s", faultline.ErrNotFound, id)
+	}
+	return c.store.Revisions(c.Request.Context(), faultline.DocumentGateway, id)
+}
+
+func (s *Server) listGatewayVersions(c *call) (any, error) {
+	out, err := s.gatewayVersions(c)
+	if err != nil {
+		return nil, err
+	}
+	return whole(out), nil
+}
+
+func (s *Server) getGatewayVersion(c *call) (any, error) {
+	list, err := s.gatewayVersions(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range list {
+		if strconv.Itoa(r.Version) == c.Param("version") {
+			return c.store.Revision(c.Request.Context(), faultline.DocumentGateway, r.Name, r.Version)
+		}
+	}
+	return nil, fmt.Errorf("%w: version %q of gateway %s", faultline.ErrNotFound, c.Param("version"), c.Param("gateway"))
 }
 
 func (s *Server) listGateways(c *call) (any, error) {

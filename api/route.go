@@ -150,6 +150,8 @@ func (s *Server) apiRoutes() []route {
 		get("/devices/:site/:position/series", tagData, "The same over time: latency, reachability, and samples without a value as they were added", History{}, s.getDeviceSeries,
 			param{name: "from", about: "beginning; one hour before to unless given", kind: "date-time"}, param{name: "to", about: "end; now unless given", kind: "date-time"}),
 		get("/gateways", tagData, "Gateways and when they were last heard", Page[Gateway]{}, s.listGateways),
+		get("/gateways/:gateway/versions", tagData, "Versions of a gateway's configuration, the newest first, without bodies", Page[faultline.Revision]{}, s.listGatewayVersions),
+		by(engineer, get("/gateways/:gateway/versions/:version", tagData, "One version of a gateway's configuration with its body", faultline.Revision{}, s.getGatewayVersion)),
 		get("/ledger", tagData, "Loss ledger: what became of every frame of every gateway", Ledger{}, s.getLedger),
 		get("/dead-letters", tagData, "Lines that could not be stored, with their reason, the newest first", Page[faultline.DeadLetter]{}, s.listDeadLetters,
 			siteParam, param{name: "gateway", about: "only this gateway's"}, param{name: "group", about: "only of this group"}, limitParam, offsetParam),

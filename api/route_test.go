@@ -14,7 +14,7 @@ import (
 )
 
 // example fills the parameters of a path with what the fixture holds.
-var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":rule", "bearing-temperature", ":point", "vibration", "/points/:point/write", "/points/speed_setpoint/write", "/writes/:id/refuse", "/writes/W-2/refuse", "/writes/:id/withdraw", "/writes/W-3/withdraw", "/writes/:id", "/writes/W-1", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1", ":user", "zoe", ":token", "tok-1", ":table", "sites")
+var example = strings.NewReplacer(":site", "plant-3", ":position", "P-101", ":gateway", "gw-1", ":rule", "bearing-temperature", ":point", "vibration", "/points/:point/write", "/points/speed_setpoint/write", "/writes/:id/refuse", "/writes/W-2/refuse", "/writes/:id/withdraw", "/writes/W-3/withdraw", "/writes/:id", "/writes/W-1", ":id", "T-000001", ":mark", "x", ":name", "console.css", ":n", "1", ":document", "hot", ":version", "1", ":backtest", "b1", ":user", "zoe", ":token", "tok-1", ":table", "sites")
 
 // bodies are requests that the fixture can carry out.
 var bodies = map[string]string{
@@ -48,6 +48,8 @@ func TestEveryRouteIsDocumentedAndAnswers(t *testing.T) {
 	f := newFixture(t, func(o *Options) { o.Workshop = fakeWorkshop{} })
 	f.populate(t)
 	_, err := f.store.AddRevision(t.Context(), faultline.Revision{Kind: faultline.DocumentRules, Name: "hot", By: "anna", At: noon, Body: "rules: test"}, 0)
+	must(t, err)
+	_, err = f.store.AddRevision(t.Context(), faultline.Revision{Kind: faultline.DocumentGateway, Name: "gw-1", By: "file", At: noon, Body: "gateways: []"}, 0)
 	must(t, err)
 	f.backtests.list = []*Backtest{{ID: "b1", Rule: "hot", Version: 1, Done: true, Report: &BacktestReport{Alarms: []BacktestAlarm{}, Were: []BacktestAlarm{}, Pictures: map[int][]byte{0: []byte("<svg/>")}}}}
 	f.people(t)

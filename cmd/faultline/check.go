@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -52,6 +53,9 @@ func checkCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 		fmt.Fprintln(out, "note:", m)
 	}
 	fmt.Fprintf(out, "%s is in order\n", *file)
+	if err := compareLive(ctx, cfg, *file, out); err != nil {
+		fmt.Fprintln(out, "note: not compared with what is live:", err)
+	}
 	if *plan {
 		if err := showPlan(cfg, *answer, out); err != nil {
 			return err
@@ -61,6 +65,16 @@ func checkCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 		return readAll(ctx, cfg, out)
 	}
 	return nil
+}
+
+// compareLive shows where the gateways' versions in force say something else than the file, if the centre runs here.
+func compareLive(ctx context.Context, cfg *Config, file string, out io.Writer) error {
+	name, err := filepath.Abs(file) // the process that runs stands elsewhere
+	if err != nil || len(cfg.Gateways) == 0 {
+		return err
+	}
+	_, err = askRunning(ctx, cfg, "apply", []string{"-config", name, "-dry-run"}, out, io.Discard)
+	return err
 }
 
 // countProblems counts the mistakes in an error of LoadConfig.
