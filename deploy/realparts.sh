@@ -12,6 +12,7 @@ packages=(
   socat                       # pairs of pseudo-terminals for serial lines
   postgresql                  # the store for several machines; tests start a private cluster of their own
   chromium fonts-noto-cjk     # the console as people see it
+  systemd                     # judges the unit
   iproute2 e2fsprogs          # networks to cut and disks to fill, of faultline chaos
 )
 

@@ -47,6 +47,7 @@ var commands = []command{
 	{"bench", "poll|latency|rules|detect [-json]", "measure a part on this machine", benchCommand},
 	{"certs", "ca|hub|gateway|central|broker|renew|list", "make and renew the certificates of hub, gateways and listeners", certsCommand},
 	{"cluster", "-config FILE -nodes NODES", "write the configuration of an external NATS cluster", clusterCommand},
+	{"health", "[-url URL]", "ask a running process how it is; for containers", healthCommand},
 	{"version", "", "print the version", version},
 }
 

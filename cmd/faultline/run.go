@@ -87,8 +87,14 @@ func version(_ context.Context, fs *flag.FlagSet, args []string, out io.Writer) 
 	return nil
 }
 
-// buildVersion is the module's version or, from a clone, its revision.
+// release is the version that deploy/build.sh gives; empty of other builds.
+var release string
+
+// buildVersion is the release, the module's version or, from a clone, its revision.
 func buildVersion() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
