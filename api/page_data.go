@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -92,7 +93,10 @@ func (s *Server) dataPage(c *call) (any, error) {
 		v.Gateways = append(v.Gateways, row)
 	}
 	for i := range ledger.Rows {
-		v.Ledger = append(v.Ledger, m.ledger(&ledger.Rows[i]))
+		r := &ledger.Rows[i]
+		v.Ledger = append(v.Ledger, m.ledger(r))
+		v.Gaps = append(v.Gaps, m.gaps(r, r.Gaps, false)...)
+		v.Gaps = append(v.Gaps, m.gaps(r, r.Drops, true)...)
 	}
 	for i := range letters {
 		v.Letters = append(v.Letters, m.letter(&letters[i]))
@@ -116,6 +120,17 @@ func ledgerTiles(t *LedgerTotal) []console.Tile {
 		bad("Dropped at the edge", t.Dropped, console.Text("by a declared limit")),
 		{Name: "Duplicates dropped", Figure: figure(t.Duplicate), Tone: "normal", Note: console.Text("%s late, %s expired", figure(t.Late), figure(t.Expired))},
 	}
+}
+
+// newestGaps is how many ranges of each epoch the page lists.
+const newestGaps = 20
+
+func (m *rows) gaps(r *faultline.LedgerRow, list []faultline.Gap, dropped bool) (out []console.GapRow) {
+	for _, g := range list[max(0, len(list)-newestGaps):] {
+		out = append(out, console.GapRow{Gateway: r.Gateway, Site: r.Site, Frames: figure(g.Frames()), Range: fmt.Sprintf("%d–%d", g.From, g.To), Dropped: dropped,
+			Noticed: m.At(g.Noticed), Before: m.At(g.Before), After: m.At(g.After)})
+	}
+	return out
 }
 
 func (m *rows) ledger(r *faultline.LedgerRow) console.LedgerRow {

@@ -347,6 +347,7 @@ type Data struct {
 	Letters  []LetterRow // the newest
 	// AllLetters is how many there are.
 	AllLetters int
+	Gaps       []GapRow // the newest
 }
 
 // GatewayRow is a gateway.
@@ -363,6 +364,13 @@ type LedgerRow struct {
 	Frames, Delivered, Late, Duplicate, Possibly, Missing, Dropped, Expired, Letter string
 	Whole                                                                           bool // nothing is missing
 	Last                                                                            Moment
+}
+
+// GapRow is a range of frames that are missing, or that a limit dropped.
+type GapRow struct {
+	Gateway, Site, Frames, Range string
+	Dropped                      bool
+	Noticed, Before, After       Moment // of the frames on both sides, where they are known
 }
 
 // Contracts is the list of contracts.
