@@ -14,6 +14,7 @@ packages=(
   chromium fonts-noto-cjk     # the console as people see it
   systemd                     # judges the unit
   iproute2 e2fsprogs          # networks to cut and disks to fill, of faultline chaos
+  prometheus                  # promtool, which plays the tests of the rules for Prometheus
 )
 
 missing=()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/firmware-sim/equipment"
@@ -315,7 +316,7 @@ func TestDashboardsAnswered(t *testing.T) {
 
 var metricName = regexp.MustCompile(`\b(faultline|process)_[a-z0-9_]+`)
 
-// Every metric that a panel names is one that the product has.
+// Every metric that a panel or a rule for Prometheus names is one that the product has, and their names follow the conventions.
 func TestDashboardsMetricsExist(t *testing.T) {
 	_, at := simulate(t, equipment.DeviceConfig{Name: "P-1", Kind: "pump", Hours: 10})
 	n, stop := start(t, load(t, fmt.Sprintf("gateways: [{id: gw-1, site: north, devices: [{position: P-1, profile: sim-pump, address: \"tcp://%s\", period: 100ms}]}]\napi: {listen: \"127.0.0.1:0\"}\n", at["P-1"])), allRoles...)
@@ -325,28 +326,50 @@ func TestDashboardsMetricsExist(t *testing.T) {
 		have = metricsOf(t, n)
 		return have["faultline_gateway_modbus_polls_total"]
 	})
+	look := func(where, text string) (named int) {
+		for _, name := range metricName.FindAllString(text, -1) {
+			named++
+			for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+				if base := strings.TrimSuffix(name, suffix); have[base] {
+					name = base
+				}
+			}
+			if !have[name] {
+				t.Errorf("%s: there is no metric %s", where, name)
+			}
+		}
+		return named
+	}
 	named := 0
 	for _, d := range provisionedDashboards(t) {
 		for _, p := range d.Panels {
 			for _, target := range p.Targets {
-				for _, name := range metricName.FindAllString(target.Expr, -1) {
-					named++
-					for _, suffix := range []string{"_bucket", "_sum", "_count"} {
-						if base := strings.TrimSuffix(name, suffix); have[base] {
-							name = base
-						}
-					}
-					if !have[name] {
-						t.Errorf("%s, %s: there is no metric %s", d.Title, p.Title, name)
-					}
-				}
+				named += look(d.Title+", "+p.Title, target.Expr)
 			}
 		}
 	}
 	if named < 10 {
-		t.Errorf("only %d metrics named", named)
+		t.Errorf("panels name only %d metrics", named)
+	}
+	rules, err := os.ReadFile(filepath.Join("..", "..", "deploy", "prometheus", "faultline.rules.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	have["faultline_certificate_expiry_timestamp_seconds"] = true // of processes that have a certificate
+	if named := look("deploy/prometheus/faultline.rules.yml", recorded.ReplaceAllString(string(rules), "")); named < 10 {
+		t.Errorf("rules for Prometheus name only %d metrics", named)
+	}
+	problems, err := testutil.GatherAndLint(n.registry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("metric %s: %s", p.Metric, p.Text)
 	}
 }
+
+// recorded are the names of series that a rule makes.
+var recorded = regexp.MustCompile(`job:[a-z0-9_:]+`)
 
 var described = regexp.MustCompile(`fqName: "([^"]+)"`)
 
