@@ -12,7 +12,8 @@ packages=(
   socat                       # pairs of pseudo-terminals for serial lines
   postgresql                  # the store for several machines; tests start a private cluster of their own
   chromium fonts-noto-cjk     # the console as people see it
-  systemd                     # judges the unit
+  qemu-user-static            # starts the binaries for arm
+  systemd dpkg                # judges the unit; makes the package
   iproute2 e2fsprogs          # networks to cut and disks to fill, of faultline chaos
   prometheus                  # promtool, which plays the tests of the rules for Prometheus
 )
