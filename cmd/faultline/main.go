@@ -34,6 +34,7 @@ var commands = []command{
 	{"detect", "-board NAME -in DIR -out DIR", "run a public detection benchmark through the rules: " + boardNames(), detectCommand},
 	{"dashboards", "[-out DIR]", "write Grafana dashboards of every asset kind and of the product", dashboardsCommand},
 	{"grafana", "install -url URL", "put data sources and dashboards into a Grafana", grafanaCommand},
+	{"setup", "influx -config FILE", "make database and retention policies or buckets in an external InfluxDB", setupCommand},
 	{"train", "-in DIR|FILE -out FILE", "learn remaining life from units that ran until they failed", trainCommand},
 	{"chaos", "-for 30m -report FILE", "break an installation of its own and account for every sample", chaosCommand},
 	{"backup", "-config FILE -out DIR|FILE.tar", "copy the centre while it runs", backupCommand},
