@@ -47,7 +47,7 @@ type Chart struct {
 	Series   []Series
 	Limits   []faultline.Limit
 	Marks    []Mark
-	Notes    []string // below the picture, before others
+	Notes    []string  // below the picture, before others
 	From, To time.Time // zero: the extent of the samples and marks
 	// MadeUpUntil is the end of made-up values, shaded and said so; zero if there are none.
 	MadeUpUntil time.Time
