@@ -308,8 +308,15 @@ func (m *deskModel) clocks(now time.Time) (response, responded, answer, answered
 	ordinary := m.due(start, 24*60, always)
 	response = ordinary
 	last := 0
+	var raised time.Time // to P1 in mid-cycle: what was before is not counted against it
 	for _, r := range m.raised {
 		began := !r.at.After(start)
+		switch {
+		case began || r.p != 1:
+			raised = time.Time{}
+		case last != 1:
+			raised = r.at
+		}
 		if !began && !responded.IsZero() && !r.at.Before(responded) {
 			last = r.p
 			continue
@@ -326,12 +333,21 @@ func (m *deskModel) clocks(now time.Time) (response, responded, answer, answered
 		}
 		last = r.p
 	}
-	begin := ordinary // of P2 to P4
-	if m.raised[len(m.raised)-1].p == 1 {
-		begin = response
+	first := func(due time.Time) time.Time {
+		if !responded.IsZero() && responded.Before(due) {
+			return responded
+		}
+		return due
 	}
-	if !responded.IsZero() && responded.Before(begin) {
-		begin = responded
+	begin := first(ordinary) // of P2 to P4, and never later of P1
+	if m.raised[len(m.raised)-1].p == 1 {
+		urgent := first(response)
+		if raised.After(urgent) {
+			urgent = raised
+		}
+		if urgent.Before(begin) {
+			begin = urgent
+		}
 	}
 	until := now
 	if !answered.IsZero() {
