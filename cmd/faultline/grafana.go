@@ -21,12 +21,12 @@ func grafanaCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io
 	database := fs.String("influx-database", "faultline", "its database `NAME`")
 	user := fs.String("influx-user", "faultline", "`NAME` for it; the password is read from FAULTLINE_INFLUX_TOKEN")
 	prometheus := fs.String("prometheus", "", "`URL` of Prometheus as Grafana reaches it; without it no data source is made for metrics")
-	if len(args) == 0 || args[0] != "install" {
+	if err := parse(fs, args, 1); err != nil {
+		return err
+	}
+	if fs.Arg(0) != "install" {
 		fmt.Fprintln(fs.Output(), "faultline grafana: install is what it can do")
 		return errUsage
-	}
-	if err := parse(fs, args[1:], 0); err != nil {
-		return err
 	}
 	s := grafana.Server{URL: *address, Token: cmp.Or(*token, os.Getenv("FAULTLINE_GRAFANA_TOKEN"))}
 	if s.URL == "" || s.Token == "" {

@@ -15,12 +15,12 @@ import (
 // buckets. Doing it again changes only what the configuration changed.
 func setupCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) (err error) {
 	file := fs.String("config", "", "the configuration `FILE` (required)")
-	if len(args) == 0 || args[0] != "influx" {
+	if err := parse(fs, args, 1); err != nil {
+		return err
+	}
+	if fs.Arg(0) != "influx" {
 		fmt.Fprintln(fs.Output(), "faultline setup: influx is what it can set up")
 		return errUsage
-	}
-	if err := parse(fs, args[1:], 0); err != nil {
-		return err
 	}
 	if *file == "" {
 		fmt.Fprintln(fs.Output(), "faultline setup influx: -config FILE is needed")
