@@ -13,6 +13,9 @@ import (
 // BenchmarkLargeDesk measures the lists, filters and searches that people open at the server, over 5,000 assets at 50 sites
 // and 100,000 tickets, one in a hundred open. Filling the store takes minutes, fewer with TMPDIR in memory: run it by itself, with -benchtime 20x.
 func BenchmarkLargeDesk(b *testing.B) {
+	if testing.Short() {
+		b.Skip("fills a store for minutes")
+	}
 	f := newFixture(b)
 	f.fillLarge(b, 50, 100, 100_000)
 	for _, path := range []string{

@@ -277,6 +277,9 @@ func BenchmarkRun(b *testing.B) {
 //
 //	go test ./rules/backtest -run XXX -bench YearOfAnAsset -benchtime 1x
 func BenchmarkYearOfAnAsset(b *testing.B) {
+	if testing.Short() {
+		b.Skip("fills a year")
+	}
 	const day, minutes, points = 24 * time.Hour, 365 * 24 * 60, 20
 	e, err := embedded.Open(embedded.Config{Dir: b.TempDir()})
 	if err != nil {
