@@ -29,13 +29,14 @@ func demo(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) e
 	history := fs.Bool("history", true, "fill in 30 days of made-up history")
 	faults := fs.Bool("faults", true, "let things break by the script; without, use the address that -sim serves")
 	simHTTP := fs.String("sim", "127.0.0.1:0", "`ADDRESS` where faults can be injected and cleared by hand over HTTP")
+	showGrafana := fs.Bool("grafana", false, "print how a Grafana reads this, with a command for a container")
 	verbose := fs.Bool("v", false, "show logs")
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
 	chosen := false
 	fs.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "listen" })
-	d := &demonstration{started: time.Now(), length: *length, report: *report, history: *history, log: slog.New(slog.DiscardHandler)}
+	d := &demonstration{started: time.Now(), length: *length, report: *report, history: *history, grafana: *showGrafana, log: slog.New(slog.DiscardHandler)}
 	d.story = &story{out: out, since: d.started}
 	if *verbose {
 		d.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -73,6 +74,14 @@ func demo(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writer) e
 	return d.run(ctx, *listen, *simHTTP, *seed, script)
 }
 
+// tellGrafana says where a Grafana finds the readings, and how to run one with the dashboards.
+func (d *demonstration) tellGrafana(database string) {
+	url, token := d.node.engine.URL(), d.node.engine.Token()
+	d.story.say("Grafana: data source InfluxDB, language InfluxQL, URL %s, database %s, basic authentication with user faultline and password %s", url, database, token)
+	d.story.say("dashboards: faultline dashboards -console %s, or from the root of the project", d.node.api.URL())
+	d.story.say("  docker run --rm --network host -e INFLUX_URL=%s -e INFLUX_TOKEN=%s -e PROMETHEUS_URL=http://127.0.0.1:9090 -v $PWD/deploy/grafana/provisioning:/etc/grafana/provisioning:ro -v $PWD/deploy/grafana/dashboards:/etc/grafana/dashboards:ro grafana/grafana:12.1.0", url, token)
+}
+
 // freeOr gives the address, or any free port where the default one is taken.
 func freeOr(addr string) string {
 	l, err := net.Listen("tcp", addr)
@@ -90,6 +99,7 @@ type demonstration struct {
 	report  string
 	dir     string
 	history bool
+	grafana bool
 	log     *slog.Logger
 	story   *story
 
@@ -126,6 +136,9 @@ func (d *demonstration) run(ctx context.Context, listen, simHTTP string, seed in
 	}
 	defer d.node.stop()
 	d.plant.SetBroker(broker)
+	if d.grafana {
+		d.tellGrafana(cfg.Influx.Database)
+	}
 	if d.baseline, err = d.takeBaseline(ctx); err != nil {
 		return err
 	}

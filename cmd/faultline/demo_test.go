@@ -46,10 +46,13 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 func TestDemo(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "report.json")
 	var out strings.Builder
-	err := dispatch(t.Context(), []string{"demo", "-for", "80s", "-report", file, "-listen", "127.0.0.1:0"}, &out, &out)
+	err := dispatch(t.Context(), []string{"demo", "-for", "80s", "-report", file, "-listen", "127.0.0.1:0", "-grafana"}, &out, &out)
 	t.Log("\n" + out.String())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`docker run .* -e INFLUX_URL=http://127\.0\.0\.1:\d+ -e INFLUX_TOKEN=\S{20,} `).MatchString(out.String()) {
+		t.Error("-grafana says nothing of how to run one")
 	}
 	r := readReport(t, file)
 	checkReport(t, r)
