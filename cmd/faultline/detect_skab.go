@@ -77,7 +77,7 @@ func detectSKAB(in io.Reader, out io.Writer, rule *rules.Rule) (c boardCount, er
 		if v.Raised() {
 			c.tickets++
 		}
-		if ch, ok := made.(interface{ Changed() int64 }); ok && ch.Changed() == at.UnixNano() {
+		if ch, ok := kind.AsChanger(made); ok && ch.ChangePoint() == at.UnixNano() {
 			change = 1
 		}
 		if c.rows > skip {

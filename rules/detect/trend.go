@@ -231,6 +231,9 @@ func (t *Trend) judge(at int64) Forecast {
 		f.At, f.P10, f.P50, f.P90 = at, max(0, f.P10-gone), max(0, f.P50-gone), max(0, f.P90-gone)
 		return f
 	}
+	if len(values) < 2*leastPoints && stepped(times, values) {
+		return f
+	}
 	t.fitted = t.steps
 	line, lineOK := fit(times, values, float64(at), way)
 	grown, grownOK := fitGrowth(times, values, float64(at), way, t.spread)
@@ -283,6 +286,23 @@ func (t *Trend) resample(first int, off []float64) (times, values []float64) {
 		values[last] += (off[i] - values[last]) * w / n
 	}
 	return times, values
+}
+
+// stepped tells whether two levels explain the values better than a line: where a jump goes on to is not known.
+func stepped(times, values []float64) bool {
+	off := func(values []float64, of func(i int) float64) (sum float64) {
+		for i, v := range values {
+			sum += math.Abs(v - of(i))
+		}
+		return sum
+	}
+	best := math.Inf(1)
+	for k := 1; k < len(values); k++ {
+		low, high := median(slices.Clone(values[:k])), median(slices.Clone(values[k:]))
+		best = min(best, off(values[:k], func(int) float64 { return low })+off(values[k:], func(int) float64 { return high }))
+	}
+	line := sen(times, values)
+	return best < off(values, func(i int) float64 { return line.level(times[i]) })
 }
 
 // expectation is what a model says.
