@@ -149,7 +149,11 @@ func (s *Server) pictures(c *call, p *faultline.Position, names []string, span t
 		drawn.Series = []chart.Series{seriesOf(point, h, span)}
 		for _, r := range rules {
 			if r.Point == h.Point {
-				drawn.Limits = append(drawn.Limits, r.Limits...)
+				for _, l := range r.Limits { // a life rule's is a threshold's too
+					if !slices.ContainsFunc(drawn.Limits, func(d faultline.Limit) bool { return d.Name == l.Name && d.Value == l.Value }) {
+						drawn.Limits = append(drawn.Limits, l)
+					}
+				}
 			}
 		}
 		out = append(out, drawn)
