@@ -5,32 +5,23 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/faultline-iot/faultline"
 	"github.com/faultline-iot/faultline/internal/grafana"
 )
 
 // aroundTicket is how much of the time before and after a ticket's beginning its dashboard shows.
 const aroundTicket = 6 * time.Hour
 
-// dashboard is where Grafana shows an asset of the kind, around a time if it is given; "" without a Grafana or
-// where the kind is not known.
-func (s *Server) dashboard(kind, site, position string, around time.Time) string {
-	if s.grafana == "" || kind == "" {
+// dashboard is where Grafana shows the asset at a position, around a time if it is given; "" without a Grafana or a
+// position.
+func (s *Server) dashboard(p *faultline.Position, around time.Time) string {
+	if s.grafana == "" || p == nil {
 		return ""
 	}
-	q := url.Values{"var-site": {site}, "var-position": {position}}
+	q := url.Values{"var-site": {p.Site}, "var-position": {p.ID}}
 	if !around.IsZero() {
 		q.Set("from", strconv.FormatInt(around.Add(-aroundTicket).UnixMilli(), 10))
 		q.Set("to", strconv.FormatInt(around.Add(aroundTicket).UnixMilli(), 10))
 	}
-	return s.grafana + "/d/" + grafana.UID(kind) + "?" + q.Encode()
-}
-
-// kindAt is the kind of asset at a position; "" if there is none.
-func (b *contents) kindAt(site, position string) string {
-	for i := range b.positions {
-		if p := &b.positions[i]; p.Site == site && p.ID == position {
-			return p.Kind
-		}
-	}
-	return ""
+	return s.grafana + "/d/" + grafana.UID(p.Kind) + "?" + q.Encode()
 }

@@ -37,7 +37,7 @@ func (s *Server) assetPage(c *call) (any, error) {
 	v := console.Asset{
 		ID: p.ID, Name: p.Name, Site: p.Site, SiteName: f.siteName(p.Site), State: console.StatePill(string(a.State)), Facts: m.assetFacts(&a),
 		Coverage: a.Coverage, CoveragePill: console.CoveragePill(a.Coverage), CoverageUntil: m.At(a.Coverage.Until), TestAction: assetHref(p.Site, p.ID) + "/test-alarm",
-		NoData: a.NoData && a.State != AssetNoData, Status: console.Status(a.Status, a.Why), DeviceHref: deviceHref(p.Site, p.ID), Dashboard: s.dashboard(p.Kind, p.Site, p.ID, time.Time{}),
+		NoData: a.NoData && a.State != AssetNoData, Status: console.Status(a.Status, a.Why), DeviceHref: deviceHref(p.Site, p.ID), Dashboard: s.dashboard(p, time.Time{}),
 		OutAction: assetHref(p.Site, p.ID) + "/out-of-service", ReturnAction: assetHref(p.Site, p.ID) + "/return", Spans: spanOptions(faultline.LongestOutOfService),
 	}
 	d := s.device(f, p)

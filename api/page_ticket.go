@@ -100,7 +100,7 @@ func (s *Server) showTicket(c *call, entered console.Entered, notice console.Not
 	}
 	m := s.rows(c, &b)
 	v := console.Ticket{
-		Row: m.ticket(&t), Dashboard: s.dashboard(b.kindAt(t.Site, t.Position), t.Site, t.Position, t.ReceivedAt), Action: ticketHref(t.Number), Version: t.Version, Why: t.Text, Reasons: faultline.CancelReasons,
+		Row: m.ticket(&t), Dashboard: s.dashboard(b.position[place{t.Site, t.Position}], t.ReceivedAt), Action: ticketHref(t.Number), Version: t.Version, Why: t.Text, Reasons: faultline.CancelReasons,
 		Verdicts: verdictOptions(&t, entered.Verdict), Fault: t.Kind == faultline.TicketFault, NeedsNormal: !normal(&t, alarms), Coverage: t.Coverage, CoveragePill: console.CoveragePill(t.Coverage), Until: m.At(t.Coverage.Until),
 		Stages: stages(&t), Moves: moveForms(&t), Facts: m.ticketFacts(&t), Alarms: m.alarms(alarms, ticketHref(t.Number)), Resolution: m.resolutionFacts(&t),
 		CommentKinds: options("", commentKinds, entered.CommentKind, word)[1:],

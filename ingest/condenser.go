@@ -32,7 +32,7 @@ type Condenser struct {
 
 	metrics *condenserMetrics
 	filled  map[string]bool // sites whose older readings are marked
-	shown   time.Time       // when the tiers were last shown
+	showAt  time.Time       // when the tiers are shown next
 }
 
 // Hours is where marks and jobs are; *store.Store is one.
@@ -114,16 +114,14 @@ func (c *Condenser) Run(ctx context.Context) error {
 
 // show says each day what the tiers are for.
 func (c *Condenser) show(ctx context.Context, now time.Time) {
-	if now.Sub(c.shown) < showTiersEvery {
+	if now.Before(c.showAt) {
 		return
 	}
-	if err := c.Influx.ShowTiers(ctx, now); err != nil {
-		if ctx.Err() == nil {
-			c.Log.Debug("the tiers cannot be shown to dashboards, trying again", "error", err)
-		}
-		return
+	c.showAt = now.Add(showTiersEvery)
+	if err := c.Influx.ShowTiers(ctx, now); err != nil && ctx.Err() == nil {
+		c.showAt = now.Add(longestAway)
+		c.Log.Debug("the tiers cannot be shown to dashboards, trying again", "error", err)
 	}
-	c.shown = now
 }
 
 // turn does one site's job; false if there is none.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -40,4 +41,14 @@ func benchCommand(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 	}
 	fs.Usage()
 	return errUsage
+}
+
+// printJSON shows a result to a program.
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return fmt.Errorf("print the result: %w", err)
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -36,9 +35,7 @@ func benchDetect(_ context.Context, fs *flag.FlagSet, args []string, out io.Writ
 		return err
 	}
 	if *asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return printJSON(out, r)
 	}
 	fmt.Fprintf(out, "deviation: %.0f ns a sample (target under %.0f), %d bytes a signal (target under %d)\n", r.NanosPerSample, r.NanosTarget, r.BytesPerSignal, r.BytesTarget)
 	fmt.Fprintf(out, "joint, 8 signals: %.0f ns a step, %d bytes\n", r.JointNanos, r.JointBytes)

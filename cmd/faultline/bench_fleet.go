@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -114,9 +113,7 @@ func benchFleet(ctx context.Context, fs *flag.FlagSet, args []string, out io.Wri
 	r.Per30 = float64(r.Tickets) / float64(max(*assets, 1)) / float64(*days) * 30
 	r.Lead = medianOf(r.leads)
 	if *asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return printJSON(out, r)
 	}
 	r.print(out)
 	return nil

@@ -80,9 +80,7 @@ func benchLatency(ctx context.Context, fs *flag.FlagSet, args []string, out io.W
 		return err
 	}
 	if *asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(b.latencyResult)
+		return printJSON(out, b.latencyResult)
 	}
 	b.show(out)
 	return nil

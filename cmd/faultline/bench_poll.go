@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -118,9 +117,7 @@ func benchPoll(ctx context.Context, fs *flag.FlagSet, args []string, out io.Writ
 		return err
 	}
 	if *asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(b.pollResult)
+		return printJSON(out, b.pollResult)
 	}
 	b.show(out)
 	return nil

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -27,9 +26,7 @@ func benchRules(ctx context.Context, fs *flag.FlagSet, args []string, out io.Wri
 		return err
 	}
 	if *asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+		return printJSON(out, r)
 	}
 	fmt.Fprintf(out, "%d rules on %d positions\n", r.Rules, r.Positions)
 	fmt.Fprintf(out, "  %.0f evaluations/s and %.0f frames/s on one core\n", r.PerSecond, r.Frames)

@@ -229,9 +229,17 @@ func expand(q string, from, to time.Time, vars map[string]string) string {
 	return q
 }
 
-// askDashboards runs every question of every dashboard for the range that ends now, and wants an answer to
+// askDashboards asks over six hours, which the readings answer, over a week and over 90 days.
+func askDashboards(t *testing.T, address, password string, now time.Time) {
+	t.Helper()
+	for shown, tier := range map[time.Duration]string{6 * time.Hour: "raw", 7 * 24 * time.Hour: "m1", 90 * 24 * time.Hour: "h1"} {
+		askDashboardsFor(t, address, "faultline", password, now, shown, tier)
+	}
+}
+
+// askDashboardsFor runs every question of every dashboard for the range that ends now, and wants an answer to
 // each: variables first, as Grafana does, then panels and annotations.
-func askDashboards(t *testing.T, address, database, password string, now time.Time, shown time.Duration, wantTier string) {
+func askDashboardsFor(t *testing.T, address, database, password string, now time.Time, shown time.Duration, wantTier string) {
 	t.Helper()
 	from, asked := now.Add(-shown), 0
 	for _, d := range provisionedDashboards(t) {
@@ -297,9 +305,7 @@ func TestDashboardsAnswered(t *testing.T) {
 	}
 	now := time.Now()
 	fillForDashboards(t, c, now)
-	for shown, tier := range map[time.Duration]string{6 * time.Hour: "raw", 7 * 24 * time.Hour: "m1", 90 * 24 * time.Hour: "h1"} {
-		askDashboards(t, e.URL(), "faultline", e.Token(), now, shown, tier)
-	}
+	askDashboards(t, e.URL(), e.Token(), now)
 	// Of what the readings no longer have, the minutes are drawn.
 	old := now.Add(-100 * 24 * time.Hour)
 	for _, d := range provisionedDashboards(t) {

@@ -72,7 +72,6 @@ type link struct {
 	Tags        []string `json:"tags,omitempty"`
 	AsDropdown  bool     `json:"asDropdown,omitempty"`
 	KeepTime    bool     `json:"keepTime,omitempty"`
-	IncludeVars bool     `json:"includeVars,omitempty"`
 	TargetBlank bool     `json:"targetBlank,omitempty"`
 }
 
@@ -142,12 +141,9 @@ type fieldConfig struct {
 
 type fieldDefaults struct {
 	Unit       string         `json:"unit,omitempty"`
-	Decimals   *int           `json:"decimals,omitempty"`
-	Min        *float64       `json:"min,omitempty"`
 	Mappings   []mapping      `json:"mappings,omitempty"`
 	Thresholds *thresholds    `json:"thresholds,omitempty"`
 	Custom     map[string]any `json:"custom,omitempty"`
-	Links      []link         `json:"links,omitempty"`
 }
 
 type override struct {

@@ -103,3 +103,17 @@ func (r *Router) Condense(ctx context.Context, site string, from, to time.Time) 
 func (r *Router) Uncondensed(ctx context.Context, site string, now time.Time) (from, to time.Time, err error) {
 	return r.For(site).Uncondensed(ctx, site, now)
 }
+
+// ShowTiers writes the measurement TierList into every database; see Client.ShowTiers. One that is away keeps nothing
+// from the others.
+func (r *Router) ShowTiers(ctx context.Context, now time.Time) error {
+	err := r.Client.ShowTiers(ctx, now)
+	shown := map[*Client]bool{}
+	for _, c := range r.sites {
+		if !shown[c] {
+			shown[c] = true
+			err = errors.Join(err, c.ShowTiers(ctx, now))
+		}
+	}
+	return err
+}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // database is a server that keeps what is written to it, or answers with another status.
@@ -100,5 +101,27 @@ func TestRouterWritesEachSiteToItsDatabase(t *testing.T) {
 	}
 	if r.For("south") == r.Client || r.For("north") != r.Client {
 		t.Error("a site is asked elsewhere than it is written")
+	}
+}
+
+// Every database says what its tiers are for, once, also while another one is away.
+func TestRouterShowsTiersEverywhere(t *testing.T) {
+	main, south := &database{}, &database{}
+	a, b := httptest.NewServer(main), httptest.NewServer(south)
+	defer a.Close()
+	defer b.Close()
+	tiered := func(url string) *Client {
+		c := client(t, url)
+		c.cfg.Tiers = Tiers(0, 0)
+		return c
+	}
+	other := tiered(b.URL)
+	r := NewRouter(tiered(a.URL), map[string]*Client{"south": other, "west": other})
+	main.answer(http.StatusServiceUnavailable)
+	if err := r.ShowTiers(t.Context(), time.Now()); err == nil {
+		t.Error("no error, though a database is away")
+	}
+	if n := strings.Count(south.has(), TierList+" "); n != 3 {
+		t.Errorf("%d points of three tiers: %s", n, south.has())
 	}
 }

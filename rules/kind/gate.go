@@ -299,12 +299,15 @@ func (k *gate) turn(open bool) bool {
 }
 
 // AsLearner gives the kind that learns, which may have a gate around it.
-func AsLearner(k Kind) (Learner, bool) {
+func AsLearner(k Kind) (Learner, bool) { return within[Learner](k) }
+
+// within gives what a kind is besides, or what the kind in its gate is.
+func within[T any](k Kind) (T, bool) {
 	if g, ok := k.(*gate); ok {
 		k = g.inner
 	}
-	l, ok := k.(Learner)
-	return l, ok
+	t, ok := k.(T)
+	return t, ok
 }
 
 // Changer is a kind that sees when signals go over to another level.
@@ -313,13 +316,7 @@ type Changer interface {
 }
 
 // AsChanger gives the kind that sees changes, which may have a gate around it.
-func AsChanger(k Kind) (Changer, bool) {
-	if g, ok := k.(*gate); ok {
-		k = g.inner
-	}
-	c, ok := k.(Changer)
-	return c, ok
-}
+func AsChanger(k Kind) (Changer, bool) { return within[Changer](k) }
 
 func (k *gate) Explain(v Verdict, held time.Duration) string {
 	text := k.inner.Explain(v, held)

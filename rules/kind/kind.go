@@ -58,10 +58,7 @@ type beginner interface {
 // Began gives when the condition behind a Bad verdict of at began, if the kind knows it to be before the verdict turned bad;
 // its Explain then says for how long.
 func Began(k Kind, v Verdict, at time.Time) (time.Time, bool) {
-	if g, ok := k.(*gate); ok {
-		k = g.inner
-	}
-	if b, ok := k.(beginner); ok {
+	if b, ok := within[beginner](k); ok {
 		return b.began(v, at)
 	}
 	return time.Time{}, false

@@ -86,13 +86,7 @@ type Forecaster interface {
 }
 
 // AsForecaster gives the kind that forecasts, which may have a gate around it.
-func AsForecaster(k Kind) (Forecaster, bool) {
-	if g, ok := k.(*gate); ok {
-		k = g.inner
-	}
-	f, ok := k.(Forecaster)
-	return f, ok
-}
+func AsForecaster(k Kind) (Forecaster, bool) { return within[Forecaster](k) }
 
 type life struct {
 	settings *Settings
